@@ -1,0 +1,1 @@
+"""The GitLab CI document and the Dockerfile, as pure functions over text."""

@@ -1,0 +1,408 @@
+"""The facts: frozen models named in the past tense, each on one subject `<type>.<run_id>.<attempt>`.
+
+An event carries all that the phases after it need, so that any event can be published again under the next
+attempt (`greenrun retry --from`) and no service has to ask another for state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from ulid import ULID
+
+Decision = Literal["chromadb-direct", "chromadb-reference", "llm-generated"]
+Origin = Literal["template", "template+model", "model", "rules"]
+Outcome = Literal["failed", "canceled", "skipped", "no_pipeline", "yaml_error", "blocked", "deadline"]
+ImageState = Literal["present", "copied", "failed", "unresolved"]
+
+COMMIT_TAGS: dict[Origin, str] = {
+    "template": "[RAG Template]",
+    "template+model": "[RAG + LLM]",
+    "model": "[AI Generated]",
+    "rules": "[Rule Based]",
+}
+
+
+class Fact(BaseModel):
+    """A frozen value; fields that a newer writer added are ignored by an older reader."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Evidence(Fact):
+    """Where a statement comes from: a file (or key in it), the line counted from 1, and the text found there."""
+
+    source: str
+    line: int | None = None
+    text: str = ""
+
+
+class Submission(Fact):
+    """What a person asked for. `project` is the GitLab path or id to commit to; None means the repository itself."""
+
+    repo_url: str = Field(min_length=1, max_length=2048)
+    ref: str | None = None
+    project: str | None = None
+    requested_by: str | None = None
+
+    @field_validator("repo_url")
+    @classmethod
+    def _no_credentials(cls, url: str) -> str:
+        """Refuse a URL that carries a user or a token: events are kept for ever and tokens never enter them."""
+        scheme, _, rest = url.partition("://")
+        userinfo = rest.split("/", 1)[0].rpartition("@")[0]
+        if userinfo and not (scheme == "ssh" and ":" not in userinfo):
+            raise ValueError("repo_url carries credentials; give the token to the analyzer (GITLAB_TOKEN) instead")
+        return url.strip()
+
+
+class Dependency(Fact):
+    """A direct dependency as its manifest declares it; `constraint` is the manifest's own text."""
+
+    name: str
+    constraint: str = ""
+    dev: bool = False
+
+
+class Commands(Fact):
+    """The shell command for each purpose; None where the repository shows none."""
+
+    install: str | None = None
+    build: str | None = None
+    test: str | None = None
+    lint: str | None = None
+    start: str | None = None
+
+
+class Analysis(Fact):
+    """What the repository is; what was not found is None or empty, never guessed. `languages` maps to bytes."""
+
+    language: str = "unknown"
+    framework: str | None = None
+    version: str | None = None
+    package_manager: str | None = None
+    lockfile: str | None = None
+    build_tool: str | None = None
+    dependencies: tuple[Dependency, ...] = ()
+    commands: Commands = Commands()
+    entry_point: str | None = None
+    ports: tuple[int, ...] = ()
+    has_tests: bool = False
+    manifests: tuple[str, ...] = ()
+    existing: tuple[str, ...] = ()
+    languages: dict[str, int] = Field(default_factory=dict)
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Files(Fact):
+    """The two files that greenrun writes; nothing else is ever committed."""
+
+    pipeline: str
+    dockerfile: str
+
+    def by_path(self) -> dict[str, str]:
+        """Path in the repository → content."""
+        return {".gitlab-ci.yml": self.pipeline, "Dockerfile": self.dockerfile}
+
+    def digest(self) -> str:
+        """Hex sha256 over both files."""
+        return hashlib.sha256((self.pipeline + self.dockerfile).encode()).hexdigest()
+
+
+class Template(Fact):
+    """A stored pair of files (or one of them) and what it assumes of a repository."""
+
+    id: str
+    collection: str
+    language: str
+    framework: str | None = None
+    version: str | None = None
+    package_manager: str | None = None
+    build_tool: str | None = None
+    stages_count: int = 0
+    dependencies: tuple[str, ...] = ()
+    commands: Commands = Commands()
+    entry_point: str | None = None
+    pipeline: str | None = None
+    dockerfile: str | None = None
+
+
+class Candidate(Fact):
+    """A template that was considered, with its score by component."""
+
+    id: str
+    score: float
+    components: dict[str, float] = Field(default_factory=dict)
+
+
+class BlobRef(Fact):
+    """Something too large for an event: its key in the object store, bytes, and hex sha256."""
+
+    key: str
+    size: int
+    digest: str
+
+
+class Image(Fact):
+    """One image that the files name. `source` is where it comes from, `target` its name in the private registry."""
+
+    source: str
+    target: str
+    used_by: tuple[str, ...] = ()
+    state: ImageState
+    digest: str | None = None
+    size: int | None = None
+    seconds: float = 0.0
+    reason: str = ""
+
+
+class Commit(Fact):
+    """A commit on GitLab."""
+
+    project_id: int
+    project_path: str
+    branch: str
+    sha: str
+    web_url: str
+
+
+class Rerun(Fact):
+    """Run an existing pipeline again without a commit, because its files are not what failed."""
+
+    commit: Commit
+    pipeline_id: int
+
+
+class Repair(Fact):
+    """One healing attempt: what failed, what was done about it, and by whom."""
+
+    attempt: int
+    error_class: str
+    job: str
+    evidence: Evidence
+    strategy: str
+    summary: str
+    author: str
+    diff: str = ""
+
+
+class Proposal(Fact):
+    """What greenrun proposes to commit, and how it came about."""
+
+    submission: Submission
+    analysis: Analysis
+    decision: Decision
+    origin: Origin
+    model: str | None = None
+    template_id: str | None = None
+    files: Files
+    notes: tuple[str, ...] = ()
+    repairs: tuple[Repair, ...] = ()
+    rerun: Rerun | None = None
+
+    @property
+    def tag(self) -> str:
+        """The tag of the commit message: it names what really wrote the files."""
+        return COMMIT_TAGS[self.origin]
+
+
+class Job(Fact):
+    """One job of the pipeline as GitLab reports it; `duration` in seconds, `excerpt` the failing region of its trace."""
+
+    id: int
+    name: str
+    stage: str
+    status: str
+    allow_failure: bool = False
+    failure_reason: str | None = None
+    duration: float | None = None
+    web_url: str = ""
+    trace: BlobRef | None = None
+    excerpt: str = ""
+
+
+class Pipeline(Fact):
+    """A pipeline at its end; `reasons` says job by job why the gate did not open."""
+
+    id: int | None = None
+    status: str
+    web_url: str = ""
+    yaml_errors: str | None = None
+    duration: float | None = None
+    jobs: tuple[Job, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+class Event(Fact):
+    """A fact about one run. `attempt` counts passes through the pipeline, from 1."""
+
+    type: ClassVar[str]
+    schema_version: ClassVar[int] = 1
+
+    run_id: str
+    attempt: int = Field(default=1, ge=1)
+
+    @property
+    def subject(self) -> str:
+        """The one subject that holds this event, for ever; also its id."""
+        return subject_of(self.type, self.run_id, self.attempt)
+
+
+class RepoSubmitted(Submission, Event):
+    """A person asked for a pipeline."""
+
+    type: ClassVar[str] = "repo.submitted"
+
+    @property
+    def submission(self) -> Submission:
+        """The request without the run's identity, as later events carry it."""
+        return Submission.model_validate(self.model_dump(include=set(Submission.model_fields)))
+
+
+class RepoAnalyzed(Event):
+    """The repository was read at `commit_sha`."""
+
+    type: ClassVar[str] = "repo.analyzed"
+
+    submission: Submission
+    commit_sha: str
+    analysis: Analysis
+
+
+class TemplateResolved(Event):
+    """The path was chosen; `reasons` says why, and for a reference why it is not a direct hit."""
+
+    type: ClassVar[str] = "template.resolved"
+
+    submission: Submission
+    analysis: Analysis
+    decision: Decision
+    template: Template | None = None
+    candidates: tuple[Candidate, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+class FilesGenerated(Event):
+    """The files of this attempt exist and passed lint and policy."""
+
+    type: ClassVar[str] = "files.generated"
+
+    proposal: Proposal
+
+
+class ImagesSeeded(Event):
+    """Every image that could be had is in the private registry; the others say why not."""
+
+    type: ClassVar[str] = "images.seeded"
+
+    proposal: Proposal
+    images: tuple[Image, ...] = ()
+
+
+class CommitCreated(Event):
+    """The files are on the branch (`created` is False where the commit was found to exist already or for a rerun)."""
+
+    type: ClassVar[str] = "commit.created"
+
+    proposal: Proposal
+    images: tuple[Image, ...] = ()
+    commit: Commit
+    created: bool = True
+
+
+class PipelinePassed(Event):
+    """The gate opened: every job succeeded."""
+
+    type: ClassVar[str] = "pipeline.passed"
+
+    proposal: Proposal
+    images: tuple[Image, ...] = ()
+    commit: Commit
+    pipeline: Pipeline
+
+
+class PipelineFailed(Event):
+    """The gate stayed shut; `outcome` says in which way."""
+
+    type: ClassVar[str] = "pipeline.failed"
+
+    proposal: Proposal
+    images: tuple[Image, ...] = ()
+    commit: Commit
+    outcome: Outcome
+    pipeline: Pipeline
+
+
+class TemplateStored(Event):
+    """The proven files are in the template store; `existed` where the same files were known already."""
+
+    type: ClassVar[str] = "template.stored"
+
+    template_id: str
+    collection: str
+    existed: bool = False
+
+
+class RunFailed(Event):
+    """The run ended without a green pipeline; `reason` says what, where and what to do."""
+
+    type: ClassVar[str] = "run.failed"
+
+    phase: str
+    reason: str
+    evidence: str = ""
+    repairs: tuple[Repair, ...] = ()
+
+
+class RunCancelled(Event):
+    """A person ended the run."""
+
+    type: ClassVar[str] = "run.cancelled"
+
+    cancelled_by: str | None = None
+    reason: str = ""
+
+
+EVENT_TYPES: dict[str, type[Event]] = {
+    event.type: event
+    for event in (
+        RepoSubmitted,
+        RepoAnalyzed,
+        TemplateResolved,
+        FilesGenerated,
+        ImagesSeeded,
+        CommitCreated,
+        PipelinePassed,
+        PipelineFailed,
+        TemplateStored,
+        RunFailed,
+        RunCancelled,
+    )
+}
+
+
+def subject_of(event_type: str, run_id: str, attempt: int) -> str:
+    """The subject `<type>.<run_id>.<attempt>`; `*` may stand for the run id to build a filter."""
+    return f"{event_type}.{run_id}.{attempt}"
+
+
+def new_run_id() -> str:
+    """A fresh ULID: sorts by time, safe as one token of a subject."""
+    return str(ULID())
+
+
+def adopted_run_id(stream_sequence: int, stored_at: datetime) -> str:
+    """The run id of a bare `repo.submitted`: a ULID of the time at which the stream stored it and of its sequence.
+
+    The same message gives the same id on every redelivery.
+    """
+    milliseconds = int(stored_at.timestamp() * 1000)
+    return str(ULID.from_bytes(milliseconds.to_bytes(6, "big") + stream_sequence.to_bytes(10, "big")))
+
+
+def run_time(run_id: str) -> datetime:
+    """The moment at which the run was submitted, from its id, in UTC."""
+    return ULID.from_str(run_id).datetime.astimezone(UTC)

@@ -1,0 +1,172 @@
+"""The ports: what the services need of the outside, as protocols. Adapters and fakes both implement these.
+
+Every method raises `shared.errors.Retry` where the other side is not available and `Reject` where it said a final no.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from shared.events import BlobRef, Commit, Job, Pipeline, Template
+
+
+@dataclass(frozen=True)
+class TreeEntry:
+    """One file of a repository tree; `size` in bytes."""
+
+    path: str
+    size: int
+    mode: str = "100644"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A repository at one commit: all file names, and the content of those that were asked for."""
+
+    commit_sha: str
+    tree: tuple[TreeEntry, ...]
+    contents: Mapping[str, bytes]
+
+
+class Source(Protocol):
+    """Reads a remote repository without checking anything out."""
+
+    async def read(self, url: str, ref: str | None) -> Snapshot:
+        """The tree of `ref` (None: the default branch) and the content of its manifests."""
+        ...
+
+
+class Blobs(Protocol):
+    """Content-addressed object store for what is too large for an event."""
+
+    async def put(self, data: bytes) -> BlobRef:
+        """Store if absent; the reference to it."""
+        ...
+
+    async def get(self, ref: BlobRef) -> bytes:
+        """The bytes, checked against the digest."""
+        ...
+
+
+class TemplateStore(Protocol):
+    """The templates in ChromaDB."""
+
+    async def find(self, languages: Sequence[str]) -> list[Template]:
+        """All templates for any of these languages, from both collections."""
+        ...
+
+    async def put(self, template: Template) -> bool:
+        """Store by id; True where it was new, False where the same id existed."""
+        ...
+
+    async def get(self, template_id: str) -> Template | None:
+        """One template by id, from either collection."""
+        ...
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a model answered; `tokens` in prompt and answer together where the provider tells, else 0."""
+
+    text: str
+    model: str
+    tokens: int = 0
+
+
+class Model(Protocol):
+    """A language model."""
+
+    name: str
+
+    async def complete(self, system: str, prompt: str, schema: Mapping[str, object]) -> Completion:
+        """The answer to one prompt, asked for as JSON of that schema; the caller validates it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest in a registry; `size` is the sum of its layers in bytes where known."""
+
+    digest: str
+    size: int | None = None
+
+
+class Registry(Protocol):
+    """An OCI registry, read side."""
+
+    async def manifest(self, repository: str, reference: str) -> Manifest | None:
+        """The manifest of a tag or digest; None where the registry says that it does not exist."""
+        ...
+
+    async def tags(self, repository: str) -> tuple[str, ...]:
+        """All tags of a repository; empty where it does not exist."""
+        ...
+
+
+class Copier(Protocol):
+    """Copies an image with all its platforms between registries."""
+
+    async def copy(self, source: str, target: str) -> None:
+        """Copy `source` to `target` (both `host/repository:tag`)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Project:
+    """A GitLab project."""
+
+    id: int
+    path: str
+    default_branch: str | None
+    web_url: str
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """One file of a commit."""
+
+    action: Literal["create", "update"]
+    path: str
+    content: str
+
+
+class GitLab(Protocol):
+    """What greenrun asks of GitLab. All calls have a time limit."""
+
+    async def project(self, path_or_id: str) -> Project:
+        """The project by id or full path."""
+        ...
+
+    async def files_at(self, project_id: int, ref: str, paths: Sequence[str]) -> dict[str, str]:
+        """Path → content for those of `paths` that exist at `ref`; empty where the ref does not exist."""
+        ...
+
+    async def find_commit(self, project: Project, branch: str, trailer: str) -> Commit | None:
+        """The newest commit of the branch whose message has this trailer line; None where branch or commit is missing."""
+        ...
+
+    async def commit(
+        self, project: Project, branch: str, start_branch: str | None, message: str, changes: Sequence[FileChange]
+    ) -> Commit:
+        """One commit with all changes; `start_branch` creates the branch. Never repeated by the client."""
+        ...
+
+    async def pipeline_of(self, project_id: int, sha: str) -> Pipeline | None:
+        """The newest pipeline of a commit with all its jobs (latest attempts); None while there is none."""
+        ...
+
+    async def pipeline(self, project_id: int, pipeline_id: int) -> Pipeline:
+        """One pipeline with all its jobs (latest attempts)."""
+        ...
+
+    async def trace(self, project_id: int, job: Job) -> bytes:
+        """The trace of a job; empty where it has none."""
+        ...
+
+    async def retry_pipeline(self, project_id: int, pipeline_id: int) -> None:
+        """Run the failed jobs of a pipeline again."""
+        ...

@@ -1,0 +1,1 @@
+"""The template library: pipelines and Dockerfiles per stack, as data plus one renderer."""

@@ -1,0 +1,70 @@
+"""Settings that several services share, from the environment, with the seed's names and defaults."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class CommonSettings(BaseSettings):
+    """What every service reads; a service's own `Settings` adds its fields."""
+
+    model_config = SettingsConfigDict(env_file=None, extra="ignore", frozen=True)
+
+    nats_url: str = Field("nats://127.0.0.1:4222", description="NATS server, or several with commas between")
+    nats_user: str | None = Field(None, description="NATS user of this service")
+    nats_password: SecretStr | None = Field(None, description="password of that user")
+    concurrency: int = Field(16, ge=1, description="deliveries that one service has in hand at once")
+    max_deliveries: int = Field(30, ge=1, description="deliveries of one event before it becomes a dead letter")
+    retry_base: float = Field(1.0, gt=0, description="seconds before the first redelivery; doubles, with full jitter")
+    retry_cap: float = Field(600.0, gt=0, description="the longest delay before a redelivery in seconds")
+    ack_wait: float = Field(30.0, gt=0, description="seconds without a sign of life after which a delivery comes again")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_format: str = Field("json", description="json, or console for people")
+
+
+class GitLabSettings(BaseSettings):
+    """How to reach GitLab."""
+
+    gitlab_url: str = Field("http://gitlab-server", description="base URL of GitLab")
+    gitlab_token: SecretStr = Field(SecretStr(""), description="access token, scope api, role Developer")
+    gitlab_timeout: float = Field(30.0, gt=0, description="seconds for one request to GitLab")
+
+    @property
+    def gitlab_host(self) -> str:
+        """Host and port of GitLab, as in a repository's URL."""
+        return urlsplit(self.gitlab_url).netloc
+
+
+class RegistrySettings(BaseSettings):
+    """The private registry and where images come from."""
+
+    nexus_registry: str = Field("ai-nexus:5001", description="host:port of the private registry, as images name it")
+    registry_user: str | None = Field(None, description="user of the private registry")
+    registry_password: SecretStr | None = Field(None, description="password of that user")
+    registry_insecure: bool = Field(False, description="speak http to the private registry (loopback always does)")
+    seed_mirror: str | None = Field(
+        None, description="host:port of a mirror that serves every source under its full name; None asks the sources"
+    )
+
+
+class ChromaSettings(BaseSettings):
+    """How to reach ChromaDB."""
+
+    chromadb_host: str = Field("chromadb", description="host of the Chroma server")
+    chromadb_port: int = Field(8000, description="port of the Chroma server")
+    chromadb_timeout: float = Field(10.0, gt=0, description="seconds for one call to Chroma")
+
+
+class ModelSettings(BaseSettings):
+    """Which model writes and repairs files."""
+
+    llm_provider: str = Field("ollama", description="ollama or rules")
+    llm_fallback: str = Field("rules", description="what writes the files where the model gives none: rules or none")
+    llm_timeout: float = Field(600.0, gt=0, description="seconds for one answer")
+    llm_repair_rounds: int = Field(3, ge=0, description="how often findings go back to the model")
+    ollama_url: str = Field("http://ollama:11434", description="base URL of Ollama")
+    ollama_model: str = Field("pipeline-generator-v5", description="name of the model")
+    ollama_num_ctx: int = Field(32768, ge=2048, description="context size asked for, in tokens")
