@@ -1,0 +1,42 @@
+"""Learner: stores the proven files in ChromaDB."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from services.learner import decide
+from services.learner.settings import Settings
+from shared.adapters.templates import ChromaTemplates
+from shared.events import PipelinePassed, TemplateStored
+from shared.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from shared.bus import Bus
+    from shared.ports import TemplateStore
+
+
+@dataclass(frozen=True)
+class Deps:
+    """The template store."""
+
+    templates: TemplateStore
+
+
+@asynccontextmanager
+async def connect(settings: Settings, _bus: Bus) -> AsyncIterator[Deps]:
+    """Chroma, reached on the first call: a server that is down now delays deliveries, not the start."""
+    yield Deps(ChromaTemplates(settings))
+
+
+async def learn(event: PipelinePassed, deps: Deps) -> TemplateStored:
+    """Keep the files by their content: the same files are stored once, however often they pass."""
+    template = decide.template_of(event)
+    new = await deps.templates.put(template)
+    return decide.stored(event, template, new=new)
+
+
+service = Service("learner", Settings, connect, {PipelinePassed: learn})

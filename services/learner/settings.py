@@ -1,0 +1,7 @@
+"""Settings of the learner."""
+
+from shared.settings import ChromaSettings, CommonSettings
+
+
+class Settings(CommonSettings, ChromaSettings):
+    """Chroma alone."""

@@ -1,0 +1,1 @@
+"""Retriever: finds the template that fits the repository, or says that there is none."""

@@ -1,0 +1,11 @@
+"""Settings of the retriever."""
+
+from pydantic import Field
+
+from shared.settings import ChromaSettings, CommonSettings
+
+
+class Settings(CommonSettings, ChromaSettings):
+    """Chroma, and how many runners-up the event names."""
+
+    retriever_candidates: int = Field(5, ge=1, description="how many candidates template.resolved names")

@@ -1,0 +1,148 @@
+"""The template store: ChromaDB over HTTP. Chroma stores and filters; the retriever ranks.
+
+A template is one record: its id, the whole template as the document, what Chroma filters by as metadata, and a
+deterministic feature hash as the vector. No embedding model is ever loaded or downloaded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import TYPE_CHECKING, TypeVar
+
+import chromadb
+import httpx
+import numpy as np
+from chromadb.config import Settings as ChromaClientSettings
+from chromadb.errors import ChromaError
+from pydantic import ValidationError
+
+from shared.errors import Reject, Retry
+from shared.events import Template
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Sequence
+
+    from chromadb.api.async_api import AsyncClientAPI
+    from chromadb.api.models.AsyncCollection import AsyncCollection
+
+    from shared.settings import ChromaSettings
+
+COLLECTIONS = ("successful_pipelines", "pipeline_templates")
+EMBEDDER = "feature-hash-256-v1"
+DIMENSIONS = 256
+
+T = TypeVar("T")
+
+
+class ChromaTemplates:
+    """Implements `shared.ports.TemplateStore`; connects on the first call and again after a failure."""
+
+    def __init__(self, settings: ChromaSettings) -> None:
+        """Nothing is asked of Chroma yet."""
+        self._host = settings.chromadb_host
+        self._port = settings.chromadb_port
+        self._timeout = settings.chromadb_timeout
+        self._client: AsyncClientAPI | None = None
+        self._connecting = asyncio.Lock()
+
+    async def find(self, languages: Sequence[str]) -> list[Template]:
+        """All templates for any of these languages, from both collections; records that are no templates are left out.
+
+        Raises Retry where Chroma does not answer in time, Reject where a collection has another embedder.
+        """
+        found: list[Template] = []
+        for name in COLLECTIONS:
+            collection = await self._collection(name)
+            wanted: list[str | int | float | bool] = [*languages]
+            rows = await self._call(collection.get(where={"language": {"$in": wanted}}, include=["documents"]))
+            found += [t for t in map(_decode, rows["documents"] or []) if t is not None]
+        return found
+
+    async def get(self, template_id: str) -> Template | None:
+        """One template by id, from either collection; None where there is none."""
+        for name in COLLECTIONS:
+            collection = await self._collection(name)
+            rows = await self._call(collection.get(ids=[template_id], include=["documents"]))
+            if rows["documents"]:
+                return _decode(rows["documents"][0])
+        return None
+
+    async def put(self, template: Template) -> bool:
+        """Store by id; True where it was new. An id carries its content's hash, so an existing record is the same."""
+        collection = await self._collection(template.collection)
+        existing = await self._call(collection.get(ids=[template.id], include=[]))
+        if existing["ids"]:
+            return False
+        vector: list[Sequence[float]] = [feature_hash(descriptor(template)).tolist()]
+        await self._call(
+            collection.add(
+                ids=[template.id],
+                embeddings=vector,
+                documents=[template.model_dump_json()],
+                metadatas=[_metadata(template)],
+            )
+        )
+        return True
+
+    async def _collection(self, name: str) -> AsyncCollection:
+        """The collection, made where it is missing; refused where its vectors come from another embedder."""
+        client = await self._connected()
+        collection = await self._call(
+            client.get_or_create_collection(
+                name, metadata={"embedder": EMBEDDER, "hnsw:space": "cosine"}, embedding_function=None
+            )
+        )
+        embedder = (collection.metadata or {}).get("embedder")
+        if embedder != EMBEDDER:
+            raise Reject(f"the Chroma collection {name} was made with the embedder {embedder}, not {EMBEDDER}")
+        return collection
+
+    async def _connected(self) -> AsyncClientAPI:
+        async with self._connecting:
+            if self._client is None:
+                settings = ChromaClientSettings(anonymized_telemetry=False)
+                connecting = chromadb.AsyncHttpClient(host=self._host, port=self._port, settings=settings)
+                self._client = await self._call(connecting)
+            return self._client
+
+    async def _call(self, call: Awaitable[T]) -> T:
+        """Chroma's client has no time limit of its own; its errors become Retry."""
+        try:
+            return await asyncio.wait_for(call, self._timeout)
+        except (httpx.HTTPError, ChromaError, ValueError, TimeoutError) as error:
+            self._client = None
+            words = str(error) or type(error).__name__
+            raise Retry(f"ChromaDB at {self._host}:{self._port} does not answer: {words}") from error
+
+
+def descriptor(template: Template) -> list[str]:
+    """The features of a template as `name=value` tokens."""
+    named = ("language", "framework", "package_manager", "build_tool", "version")
+    tokens = [f"{name}={getattr(template, name)}" for name in named if getattr(template, name)]
+    return tokens + [f"dependency={name}" for name in template.dependencies]
+
+
+def feature_hash(tokens: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """A unit vector of `DIMENSIONS` float32: each token adds ±1 at a place that its sha256 decides."""
+    vector = np.zeros(DIMENSIONS, dtype=np.float32)
+    for token in tokens:
+        digest = hashlib.sha256(token.encode()).digest()
+        vector[int.from_bytes(digest[:4], "big") % DIMENSIONS] += 1.0 if digest[4] % 2 else -1.0
+    length = float(np.linalg.norm(vector))
+    return vector / np.float32(length) if length else vector
+
+
+def _metadata(template: Template) -> dict[str, str | int | float | bool]:
+    """What Chroma may filter by; it refuses None, so an absent field is left out."""
+    fields = template.model_dump(
+        include={"language", "framework", "version", "package_manager", "build_tool", "stages_count"}
+    )
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _decode(document: str) -> Template | None:
+    try:
+        return Template.model_validate_json(document)
+    except ValidationError:
+        return None

@@ -1,0 +1,95 @@
+"""The template store on a real Chroma server, and the fake that stands in for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import chromadb
+import numpy as np
+import pytest
+
+from greenrun import embedded
+from shared.adapters.templates import ChromaTemplates, feature_hash
+from shared.errors import Reject, Retry
+from shared.events import Template
+from shared.ports import TemplateStore
+from shared.settings import ChromaSettings
+from tests.fakes.templates import FakeTemplates
+
+FLASK = Template(
+    id="manual_python_flask_0123456789ab",
+    collection="successful_pipelines",
+    language="python",
+    framework="flask",
+    version="3.12",
+    package_manager="pip",
+    stages_count=9,
+    dependencies=("flask", "gunicorn"),
+    pipeline="stages: []\n",
+    dockerfile="FROM scratch\n",
+)
+RAILS = Template(id="rails", collection="pipeline_templates", language="ruby", framework="rails", pipeline="x")
+
+
+@pytest.fixture(params=["chroma", "fake"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[TemplateStore]:
+    """The real store and the fake: both keep the same contract."""
+    if request.param == "fake":
+        yield FakeTemplates()
+        return
+    async with embedded.chroma(tmp_path / "chroma") as port:
+        yield ChromaTemplates(ChromaSettings(chromadb_host="127.0.0.1", chromadb_port=port))
+
+
+async def test_a_template_comes_back_as_it_was_stored(store: TemplateStore) -> None:
+    """What the learner stored is what the retriever finds, field by field."""
+    assert await store.put(FLASK) is True
+    assert await store.find(["python"]) == [FLASK]
+    assert await store.get(FLASK.id) == FLASK
+
+
+async def test_the_same_id_is_stored_once(store: TemplateStore) -> None:
+    """A redelivered learner finds its own template and says so."""
+    assert [await store.put(FLASK), await store.put(FLASK)] == [True, False]
+    assert len(await store.find(["python"])) == 1
+
+
+async def test_both_collections_are_searched_and_filtered_by_language(store: TemplateStore) -> None:
+    """Golden and proven templates are found together, those of other languages are not."""
+    await store.put(FLASK)
+    await store.put(RAILS)
+    assert {t.id for t in await store.find(["ruby", "python"])} == {FLASK.id, RAILS.id}
+    assert await store.find(["ruby"]) == [RAILS]
+    assert await store.find(["go"]) == []
+    assert await store.get("nobody") is None
+
+
+async def test_a_server_that_is_down_is_a_retry(tmp_path: Path) -> None:
+    """A delivery waits for Chroma to come back instead of failing its run, and goes through when it is back."""
+    port = embedded.free_port()
+    store = ChromaTemplates(ChromaSettings(chromadb_host="127.0.0.1", chromadb_port=port))
+    with pytest.raises(Retry, match=f"ChromaDB at 127.0.0.1:{port} does not answer"):
+        await store.find(["python"])
+    async with embedded.chroma(tmp_path / "chroma", port=port):
+        assert await store.put(FLASK)
+    with pytest.raises(Retry):
+        await store.find(["python"])
+    async with embedded.chroma(tmp_path / "chroma", port=port):
+        assert await store.find(["python"]) == [FLASK]
+
+
+async def test_a_collection_of_another_embedder_is_refused(chroma_settings: ChromaSettings) -> None:
+    """Vectors of different embedders are never mixed in silence."""
+    client = await chromadb.AsyncHttpClient(host="127.0.0.1", port=chroma_settings.chromadb_port)
+    await client.create_collection("pipeline_templates", metadata={"embedder": "other"}, embedding_function=None)
+    with pytest.raises(Reject, match="embedder other"):
+        await ChromaTemplates(chroma_settings).find(["python"])
+
+
+def test_the_feature_hash_is_a_deterministic_unit_vector() -> None:
+    """The same descriptor gives the same vector on every machine; another one gives another."""
+    one, again, other = feature_hash(["a=1", "b=2"]), feature_hash(["a=1", "b=2"]), feature_hash(["a=1"])
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+    assert float(np.linalg.norm(one)) == pytest.approx(1.0)
