@@ -10,6 +10,7 @@ import sysconfig
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from shared.errors import GreenrunError
 
@@ -67,7 +68,7 @@ async def child(
         await _ready(name, process, port, log, heartbeat)
         yield process
     finally:
-        await _stop(process)
+        await stop(process)
 
 
 def program(name: str) -> str:
@@ -79,9 +80,7 @@ def program(name: str) -> str:
     return found
 
 
-async def _ready(
-    name: str, process: asyncio.subprocess.Process, port: int, log: Path, heartbeat: str | None
-) -> None:
+async def _ready(name: str, process: asyncio.subprocess.Process, port: int, log: Path, heartbeat: str | None) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + START_SECONDS
     while loop.time() < deadline and process.returncode is None:
@@ -109,7 +108,7 @@ async def _answers(port: int, heartbeat: str | None) -> bool:
     return False
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
+async def stop(process: asyncio.subprocess.Process) -> None:
     """End the child by closing its leash."""
     if process.stdin is not None:
         process.stdin.close()
@@ -120,3 +119,12 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
+
+
+async def reachable(url: str) -> None:
+    """Return where something accepts connections at the URL's host and port; OSError or TimeoutError where not."""
+    parts = urlsplit(url.split(",", 1)[0])
+    _, writer = await asyncio.wait_for(asyncio.open_connection(parts.hostname, parts.port or 4222), 2)
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()

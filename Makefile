@@ -1,0 +1,34 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test check fmt doctor clean
+
+BIN := .venv/bin
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install everything: programs, .venv with the locked dependencies, the command greenrun
+	@scripts/setup.sh
+
+demo: setup ## show it: a pipeline that is healed, and a second one from the template that was learned
+	@$(BIN)/greenrun demo
+
+up: setup ## start everything on this machine and keep it running
+	@$(BIN)/greenrun up
+
+test: setup ## the whole test suite
+	@$(BIN)/pytest
+
+check: setup ## ruff, formatting, mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+fmt: setup ## format the code
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+doctor: setup ## check every dependency
+	@$(BIN)/greenrun doctor
+
+clean: ## remove what setup and the tests made in this folder
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,292 @@
+"""greenrun: from a repository URL to a green GitLab CI pipeline.
+
+Every command that prints for people also has --json. Errors are one sentence on standard error and an exit code:
+1 for a run that failed, 2 for a wrong call, 3 where something outside is not available.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import tempfile
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from greenrun import doctor as doctor_module
+from greenrun import embedded, view
+from greenrun.follow import follow, record_json
+from shared.bus import Bus
+from shared.errors import GreenrunError, Retry
+from shared.events import RepoSubmitted, Submission
+from shared.history import fold
+from shared.settings import CommonSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine
+
+    from shared.bus import Recorded
+    from shared.history import Run
+
+FAILED, USAGE, UNAVAILABLE = 1, 2, 3
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+sandbox_app = typer.Typer(no_args_is_help=True, help="The stand-ins for what lies outside greenrun.")
+app.add_typer(sandbox_app, name="sandbox")
+
+console = Console()
+errors = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
+Home = Annotated[Path | None, typer.Option(help="where the embedded parts keep their data (GREENRUN_HOME)")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="the run's id, as submit prints it")]
+
+
+@app.command()
+def up(
+    *,
+    home: Home = None,
+    processes: Annotated[bool, typer.Option(help="each service in its own process")] = False,
+) -> None:
+    """Start everything on this machine and keep it running until Ctrl-C."""
+    _run(_up(home, processes=processes))
+
+
+@app.command()
+def demo(*, home: Home = None) -> None:
+    """Show it: one pipeline that is healed, and a second one from the template that was learned."""
+    from greenrun.demo import demo as show  # noqa: PLC0415 - the embedded parts are an extra
+
+    with tempfile.TemporaryDirectory(prefix="greenrun-demo-") as scratch:
+        raise typer.Exit(_run(show(home or Path(scratch), console)))
+
+
+@app.command()
+def submit(
+    url: Annotated[str, typer.Argument(help="the repository's URL")],
+    *,
+    project: Annotated[str | None, typer.Option(help="GitLab project to commit to, path or id")] = None,
+    ref: Annotated[str | None, typer.Option(help="branch, tag or commit to read; default: the default branch")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="follow the run to its end")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for a pipeline."""
+    try:
+        submission = Submission(repo_url=url, project=project, ref=ref, requested_by="cli")
+    except ValidationError as error:
+        raise _fail(USAGE, "; ".join(e["msg"] for e in error.errors())) from error
+    _run(_submit(submission, watch=watch, as_json=as_json))
+
+
+@app.command()
+def watch(run: RunId, *, as_json: AsJson = False) -> None:
+    """Follow a run to its end; exit code 1 where it failed."""
+    _run(_watch(run, as_json=as_json))
+
+
+@app.command()
+def runs(*, as_json: AsJson = False) -> None:
+    """List all runs, newest first."""
+    _run(_runs(as_json=as_json))
+
+
+@app.command()
+def show(run: RunId, *, as_json: AsJson = False) -> None:
+    """Show one run: decision, files, images, commit, jobs, healing, template."""
+    _run(_show(run, as_json=as_json))
+
+
+@app.command()
+def events(
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="one run; without it the whole log")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List events in the order of the log."""
+    _run(_events(run, as_json=as_json))
+
+
+@app.command()
+def doctor(*, as_json: AsJson = False) -> None:
+    """Check every dependency and say what to do about what is missing; exit code 3 where something is."""
+    findings = _run(doctor_module.examine(_values()))
+    if as_json:
+        _print_json([finding.document() for finding in findings])
+    else:
+        table = Table.grid(padding=(0, 2))
+        for finding in findings:
+            mark = "[green]✓[/]" if finding.ok else "[red]✗[/]"
+            table.add_row(mark, finding.name, finding.seen, f"[yellow]{finding.advice}[/]")
+        console.print(table)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(UNAVAILABLE)
+
+
+@sandbox_app.command("gitlab")
+def sandbox_gitlab(
+    *,
+    data: Annotated[Path, typer.Option(help="folder for repositories and pipelines")],
+    token: Annotated[str, typer.Option(help="the access token that it accepts", envvar="GITLAB_TOKEN")],
+    port: Annotated[int, typer.Option(help="port on 127.0.0.1; 0 takes a free one")] = 8929,
+    registry: Annotated[str | None, typer.Option(help="host:port of the registry that jobs pull from")] = None,
+) -> None:
+    """Run the sandbox's GitLab alone until Ctrl-C."""
+    _run(_sandbox_gitlab(data, token, port, registry))
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+async def _up(home: Path | None, *, processes: bool) -> None:
+    from greenrun import local  # noqa: PLC0415 - the embedded parts are an extra
+
+    stop = _stop_signal()
+    home = home or local.default_home()
+    started = local.start(
+        home, fixed_ports=True, processes=processes, progress=lambda part: console.print(f"[green]✓[/] {part}")
+    )
+    async with started as system:
+        console.print(f"[bold]greenrun is up[/], its data in {home}; API at {system.parts['gateway']}")
+        console.print("submit a repository from another terminal: greenrun submit URL --watch  (Ctrl-C ends)")
+        await stop.wait()
+        console.print("finishing what is in hand …")
+
+
+async def _sandbox_gitlab(data: Path, token: str, port: int, registry: str | None) -> None:
+    from sandbox.gitlab.server import serve  # noqa: PLC0415 - the embedded parts are an extra
+
+    stop = _stop_signal()
+    async with serve(port=port, data=data, token=token, registry=registry) as server:
+        console.print(f"GitLab (sandbox) at {server.url}, its data in {data}  (Ctrl-C ends)")
+        await stop.wait()
+
+
+async def _submit(submission: Submission, *, watch: bool, as_json: bool) -> None:
+    async with _bus() as bus:
+        event = await bus.submit(submission, "cli")
+        if watch:
+            await _follow(bus, event.run_id, as_json=as_json)
+        elif as_json:
+            _print_json({"run_id": event.run_id})
+        else:
+            console.print(f"run {event.run_id} submitted; follow it with: greenrun watch {event.run_id}")
+
+
+async def _watch(run_id: str, *, as_json: bool) -> None:
+    async with _bus() as bus:
+        await _history(bus, run_id)
+        await _follow(bus, run_id, as_json=as_json)
+
+
+async def _follow(bus: Bus, run_id: str, *, as_json: bool) -> None:
+    """Follow to the end; the exit code says whether the pipeline is green."""
+    run = await follow(bus, run_id, console, as_json=as_json)
+    if not as_json:
+        console.print(view.summary(run))
+    if run.status != "passed":
+        raise typer.Exit(FAILED)
+
+
+async def _runs(*, as_json: bool) -> None:
+    async with _bus() as bus:
+        by_run: dict[str, list[Recorded]] = {}
+        for recorded in await bus.all_events():
+            by_run.setdefault(recorded.event.run_id, []).append(recorded)
+    found = [fold(records) for records in by_run.values()]
+    if as_json:
+        _print_json([run.model_dump(mode="json", exclude={"files", "timeline"}) for run in found])
+    elif found:
+        console.print(view.runs_table(found))
+    else:
+        console.print("no runs yet; start one with: greenrun submit URL")
+
+
+async def _show(run_id: str, *, as_json: bool) -> None:
+    async with _bus() as bus:
+        run: Run = fold(await _history(bus, run_id))
+    if as_json:
+        _print_json(run.model_dump(mode="json"))
+    else:
+        console.print(view.summary(run))
+
+
+async def _events(run_id: str | None, *, as_json: bool) -> None:
+    async with _bus() as bus:
+        records = await (bus.all_events() if run_id is None else _history(bus, run_id))
+    previous = None
+    for recorded in records:
+        if as_json:
+            print(record_json(recorded))  # noqa: T201 - the command's output
+            continue
+        seconds = (recorded.time - previous.time).total_seconds() if previous and run_id else None
+        console.print(view.event_line(recorded, seconds))
+        previous = recorded
+
+
+async def _history(bus: Bus, run_id: str) -> list[Recorded]:
+    """The events of a run; GreenrunError where there is no such run."""
+    records = await bus.history(run_id) if run_id.isalnum() else []
+    if not any(isinstance(recorded.event, RepoSubmitted) for recorded in records):
+        raise GreenrunError(f"there is no run {run_id}; 'greenrun runs' lists them")
+    return records
+
+
+@asynccontextmanager
+async def _bus() -> AsyncIterator[Bus]:
+    """The log of the running system; Retry where nothing answers, instead of waiting for ever."""
+    settings = CommonSettings(**_values())
+    try:
+        await embedded.reachable(settings.nats_url)
+    except (OSError, TimeoutError) as error:
+        advice = "start it with 'greenrun up' or set NATS_URL"
+        raise Retry(f"nothing answers at {settings.nats_url}; {advice}") from error
+    async with Bus.connect(settings, "cli") as bus:
+        yield bus
+
+
+def _values() -> dict[str, Any]:
+    """The settings of the system that `greenrun up` runs here; a variable of the environment comes before them."""
+    from greenrun import local  # noqa: PLC0415 - the embedded parts are an extra
+
+    values = local.running(local.default_home())
+    return {name: value for name, value in values.items() if not os.environ.get(name.upper())}
+
+
+def _stop_signal() -> asyncio.Event:
+    """Set by Ctrl-C or SIGTERM."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    """The result of the work; an error on purpose becomes one sentence and an exit code."""
+    try:
+        return asyncio.run(work)
+    except Retry as error:
+        raise _fail(UNAVAILABLE, str(error)) from error
+    except GreenrunError as error:
+        raise _fail(FAILED, str(error)) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _fail(code: int, sentence: str) -> typer.Exit:
+    errors.print(f"greenrun: {sentence}", style="red", markup=False, highlight=False)
+    return typer.Exit(code)
+
+
+def _print_json(document: Any) -> None:
+    json.dump(document, sys.stdout, indent=2)
+    sys.stdout.write("\n")

@@ -1,0 +1,89 @@
+"""Follow one run to its end and print it as it happens."""
+
+from __future__ import annotations
+
+import json
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from greenrun import view
+from shared.history import fold
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from shared.bus import Bus, Recorded
+    from shared.history import Run
+
+ENDINGS = frozenset({"template.stored", "run.failed", "run.cancelled"})
+NEXT = {
+    "repo.submitted": "analyzer reads the repository",
+    "repo.analyzed": "retriever looks for a template",
+    "template.resolved": "generator makes the files",
+    "files.generated": "seeder brings the images",
+    "images.seeded": "committer commits",
+    "commit.created": "monitor follows the pipeline",
+    "pipeline.failed": "healer looks for the cause",
+    "pipeline.passed": "learner keeps the template",
+}
+
+
+async def follow(bus: Bus, run_id: str, console: Console, *, as_json: bool = False) -> Run:
+    """Print every event of the run, those that have happened first, until it ends; the run at its end."""
+    records: list[Recorded] = []
+    async with aclosing(bus.tail(run_id=run_id)) as tail:
+        with _progress(console, enabled=not as_json) as progress:
+            bar = progress.add_task("waiting for the first event", total=len(NEXT))
+            async for recorded in tail:
+                _print(recorded, records, console, as_json=as_json)
+                records.append(recorded)
+                event = recorded.event
+                phase = list(NEXT).index(event.type) + 1 if event.type in NEXT else len(NEXT)
+                progress.update(bar, completed=phase, description=NEXT.get(event.type, ""))
+                if _ended(records):
+                    break
+    return fold(records)
+
+
+def record_json(recorded: Recorded) -> str:
+    """One event as one line of JSON, its envelope beside its data."""
+    return json.dumps(
+        {
+            "sequence": recorded.sequence,
+            "subject": recorded.subject,
+            "type": recorded.event.type,
+            "time": recorded.time.isoformat(),
+            "source": recorded.source,
+            "cause": recorded.cause,
+            "data": recorded.event.model_dump(mode="json"),
+        }
+    )
+
+
+def _ended(records: list[Recorded]) -> bool:
+    """Whether the latest attempt has come to one of the endings."""
+    latest = max(recorded.event.attempt for recorded in records)
+    return any(r.event.type in ENDINGS and r.event.attempt == latest for r in records)
+
+
+def _print(recorded: Recorded, before: list[Recorded], console: Console, *, as_json: bool) -> None:
+    if as_json:
+        print(record_json(recorded), flush=True)  # noqa: T201 - the command's output
+        return
+    seconds = (recorded.time - before[-1].time).total_seconds() if before else None
+    console.print(view.event_line(recorded, seconds), no_wrap=False)
+
+
+def _progress(console: Console, *, enabled: bool) -> Progress:
+    """A bar over the phases with the time since the start, where a person is looking at a terminal."""
+    return Progress(
+        SpinnerColumn(),
+        BarColumn(bar_width=24),
+        TextColumn("[dim]{task.description}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not (enabled and console.is_terminal),
+    )

@@ -1,0 +1,244 @@
+"""Everything on one machine: starts the embedded parts, provisions the log, runs the services."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from greenrun import embedded
+from sandbox.gitlab.server import serve as serve_gitlab
+from sandbox.registry import serve_registry, serve_upstream
+from shared.bus import Bus
+from shared.errors import GreenrunError
+from shared.recipes import source_images
+from shared.run import serve
+from shared.settings import CommonSettings
+from shared.topology import TOPOLOGY
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from sandbox.gitlab.server import GitLabServer
+    from shared.service import Service
+
+SERVICES = tuple(row.service for row in TOPOLOGY)
+PORTS = {"nats": 4222, "chroma": 8000, "registry": 5001, "upstream": 5002, "gitlab": 8929, "gateway": 8080}
+STATE_FILE = "up.json"
+
+
+@dataclass(frozen=True)
+class Local:
+    """The running system: its settings by lower-case name, and the sandbox's GitLab where that is embedded."""
+
+    values: Mapping[str, Any]
+    home: Path
+    gitlab: GitLabServer | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    def settings(self) -> CommonSettings:
+        """The settings for a client of the log."""
+        return CommonSettings(**self.values)
+
+
+def default_home() -> Path:
+    """Where the embedded parts keep their data: GREENRUN_HOME, else the user's state folder."""
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(os.environ.get("GREENRUN_HOME") or Path(state) / "greenrun")
+
+
+def running(home: Path) -> dict[str, Any]:
+    """The settings of the system that `greenrun up` started with this home; empty where none is running."""
+    with suppress(OSError, ValueError):
+        state: dict[str, Any] = json.loads((home / STATE_FILE).read_text())
+        os.kill(state["pid"], 0)
+        return dict(state["values"])
+    return {}
+
+
+@asynccontextmanager
+async def start(
+    home: Path,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    fixed_ports: bool = False,
+    processes: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
+) -> AsyncIterator[Local]:
+    """The whole system, ready to take submissions; all of it ends with the context.
+
+    A part that the environment already names (GITLAB_URL, NEXUS_REGISTRY, CHROMADB_HOST, NATS_URL) is used as it is
+    and not embedded. `progress` is called with the name of each part once it is up.
+    """
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    async with AsyncExitStack() as stack:
+        parts = Parts(home, stack, PORTS if fixed_ports else dict.fromkeys(PORTS, 0), progress)
+        values = {**await parts.start(), **(overrides or {})}
+        settings = CommonSettings(**values)
+        bus = await stack.enter_async_context(Bus.connect(settings, "local"))
+        await bus.provision()
+        progress("streams and consumers")
+        run_services = _in_processes if processes else _in_this_process
+        await stack.enter_async_context(run_services(values, home))
+        progress("services")
+        stack.callback(_write_state(home, values).unlink, missing_ok=True)
+        yield Local(values, home, parts.gitlab, parts.names)
+
+
+class Parts:
+    """Starts the embedded parts one by one and collects what the services must know about them."""
+
+    def __init__(
+        self, home: Path, stack: AsyncExitStack, ports: Mapping[str, int], progress: Callable[[str], None]
+    ) -> None:
+        """Nothing is started yet."""
+        self._home = home
+        self._stack = stack
+        self._ports = ports
+        self._progress = progress
+        self.gitlab: GitLabServer | None = None
+        self.names: dict[str, str] = {}
+
+    async def start(self) -> dict[str, Any]:
+        """Settings by lower-case name, for the parts that were started here."""
+        values: dict[str, Any] = {}
+        for variable, begin in (
+            ("NATS_URL", self._nats),
+            ("CHROMADB_HOST", self._chroma),
+            ("NEXUS_REGISTRY", self._registry),
+            ("GITLAB_URL", self._gitlab),
+        ):
+            if not os.environ.get(variable):
+                values |= await begin(values)
+        values.setdefault("llm_provider", os.environ.get("LLM_PROVIDER", "rules"))
+        values["gateway_port"] = int(os.environ.get("GATEWAY_PORT") or embedded.free_port(self._ports["gateway"]))
+        self.names["gateway"] = f"http://{embedded.LOOPBACK}:{values['gateway_port']}"
+        return values
+
+    async def _nats(self, _values: Mapping[str, Any]) -> dict[str, Any]:
+        url = await self._stack.enter_async_context(embedded.nats_server(self._home / "nats", port=self._ports["nats"]))
+        return self._up("NATS", url, nats_url=url)
+
+    async def _chroma(self, _values: Mapping[str, Any]) -> dict[str, Any]:
+        port = await self._stack.enter_async_context(embedded.chroma(self._home / "chroma", port=self._ports["chroma"]))
+        where = f"{embedded.LOOPBACK}:{port}"
+        return self._up("ChromaDB", where, chromadb_host=embedded.LOOPBACK, chromadb_port=port)
+
+    async def _registry(self, _values: Mapping[str, Any]) -> dict[str, Any]:
+        registry = await self._stack.enter_async_context(
+            serve_registry(data=self._home / "registry", port=embedded.free_port(self._ports["registry"]))
+        )
+        upstream = await self._stack.enter_async_context(
+            serve_upstream(
+                data=self._home / "upstream",
+                images=source_images(),
+                port=embedded.free_port(self._ports["upstream"]),
+            )
+        )
+        self.names["upstream"] = upstream.host_port
+        return self._up(
+            "registry", registry.host_port, nexus_registry=registry.host_port, seed_mirror=upstream.host_port
+        )
+
+    async def _gitlab(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        data = self._home / "gitlab"
+        token = _token(self._home / "gitlab.token")
+        self.gitlab = await self._stack.enter_async_context(
+            serve_gitlab(
+                port=embedded.free_port(self._ports["gitlab"]),
+                data=data,
+                token=token,
+                registry=values.get("nexus_registry") or os.environ.get("NEXUS_REGISTRY"),
+            )
+        )
+        return self._up("GitLab", self.gitlab.url, gitlab_url=self.gitlab.url, gitlab_token=token)
+
+    def _up(self, name: str, where: str, **values: Any) -> dict[str, Any]:
+        self.names[name] = where
+        self._progress(f"{name} at {where}")
+        return values
+
+
+def load(name: str) -> Service[Any, Any]:
+    """The service of that name."""
+    service: Service[Any, Any] = import_module(f"services.{name}.service").service
+    return service
+
+
+@asynccontextmanager
+async def _in_this_process(values: Mapping[str, Any], _home: Path) -> AsyncIterator[None]:
+    """All services as tasks; one that dies of an error ends the others and its error is raised here."""
+    stop = asyncio.Event()
+    services = [load(name) for name in SERVICES]
+    tasks = [
+        asyncio.create_task(serve(service, service.settings(**values), stop=stop), name=service.name)
+        for service in services
+    ]
+    try:
+        await _alive(tasks)
+        yield
+    finally:
+        stop.set()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        failed = [result for result in results if isinstance(result, Exception)]
+    if failed:
+        raise failed[0]
+
+
+async def _alive(tasks: list[asyncio.Task[None]]) -> None:
+    """Give every service its first turn; raise the error of one that could not even start."""
+    done, _ = await asyncio.wait(tasks, timeout=0.05, return_when=asyncio.FIRST_EXCEPTION)
+    for task in done:
+        task.result()
+
+
+@asynccontextmanager
+async def _in_processes(values: Mapping[str, Any], home: Path) -> AsyncIterator[None]:
+    """Each service as `python -m services.<name>`, its log in `home/logs`."""
+    environment = os.environ | {name.upper(): str(value) for name, value in values.items() if value is not None}
+    logs = home / "logs"
+    logs.mkdir(exist_ok=True)
+    processes: list[asyncio.subprocess.Process] = []
+    try:
+        for name in SERVICES:
+            with (logs / f"{name}.log").open("ab") as output:
+                processes.append(
+                    await asyncio.create_subprocess_exec(
+                        sys.executable,
+                        *("-m", "greenrun.leash", sys.executable, "-m", f"services.{name}"),
+                        stdin=asyncio.subprocess.PIPE,
+                        stdout=output,
+                        stderr=output,
+                        env=environment,
+                    )
+                )
+        yield
+    finally:
+        await asyncio.gather(*map(embedded.stop, processes))
+
+
+def _write_state(home: Path, values: Mapping[str, Any]) -> Path:
+    """How the other commands find this system; readable by its owner alone, because it holds the sandbox's token."""
+    path = home / STATE_FILE
+    path.touch(mode=0o600)
+    path.write_text(json.dumps({"pid": os.getpid(), "values": dict(values)}))
+    return path
+
+
+def _token(path: Path) -> str:
+    """The sandbox's token, made once."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(f"glpat-{secrets.token_urlsafe(15)}")
+    token = path.read_text().strip()
+    if not token:
+        raise GreenrunError(f"{path} is empty; remove it and start again")
+    return token

@@ -1,0 +1,213 @@
+"""What the command prints for people: one line per event, and one run's summary."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group
+from rich.panel import Panel
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from shared import events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from rich.console import RenderableType
+
+    from shared.bus import Recorded
+    from shared.events import Event, Image, Job, Repair
+    from shared.history import Run
+
+TYPE_WIDTH = 18
+STYLES = {
+    "pipeline.passed": "bold green",
+    "template.stored": "green",
+    "pipeline.failed": "yellow",
+    "run.failed": "bold red",
+    "run.cancelled": "magenta",
+}
+MARKS = {"pipeline.failed": "✗", "run.failed": "✗", "run.cancelled": "■"}
+STATUS_STYLES = {"passed": "green", "failed": "red", "running": "yellow", "cancelled": "magenta"}
+
+
+def event_line(recorded: Recorded, seconds: float | None) -> Text:
+    """One event: mark, type, attempt, the seconds since the event before it, and what it says in a few words."""
+    event = recorded.event
+    style = STYLES.get(event.type, "cyan")
+    took = "" if seconds is None else f"{seconds:7.2f} s"
+    line = Text.assemble(
+        (f"{MARKS.get(event.type, '✓')} ", style),
+        (f"{event.type:<{TYPE_WIDTH}}", style),
+        (f"{took:>10}  ", "dim"),
+    )
+    if event.attempt > 1:
+        line.append(f"attempt {event.attempt}  ", "yellow")
+    return line.append(say(event))
+
+
+def say(event: Event) -> str:
+    """What the event says, in a few words; text from outside has its control characters removed."""
+    words = _WORDS[event.type](event)
+    return "".join(character if character.isprintable() else " " for character in words)
+
+
+def _submitted(event: events.RepoSubmitted) -> str:
+    return event.repo_url + (f" at {event.ref}" if event.ref else "")
+
+
+def _analyzed(event: events.RepoAnalyzed) -> str:
+    found = event.analysis
+    facts = (found.language, found.framework, found.version, found.package_manager)
+    return " · ".join(fact for fact in facts if fact)
+
+
+def _resolved(event: events.TemplateResolved) -> str:
+    return " · ".join([event.decision, *event.reasons[:1]])
+
+
+def _generated(event: events.FilesGenerated) -> str:
+    proposal = event.proposal
+    if proposal.rerun:
+        return f"{proposal.tag} same files, the pipeline runs again"
+    if proposal.repairs and proposal.repairs[-1].attempt == event.attempt:
+        return f"repaired by {proposal.repairs[-1].author}: {proposal.repairs[-1].summary}"
+    lines = proposal.files.pipeline.count("\n") + proposal.files.dockerfile.count("\n")
+    return f"{proposal.tag} .gitlab-ci.yml and Dockerfile, {lines} lines"
+
+
+def _seeded(event: events.ImagesSeeded) -> str:
+    return image_counts(event.images)
+
+
+def _committed(event: events.CommitCreated) -> str:
+    where = f"{event.commit.sha[:8]} on {event.commit.branch}"
+    return where if event.created else f"{where} (was there already)"
+
+
+def _passed(event: events.PipelinePassed) -> str:
+    return f"{len(event.pipeline.jobs)} jobs · {event.pipeline.web_url}"
+
+
+def _failed(event: events.PipelineFailed) -> str:
+    return "; ".join([event.outcome, *event.pipeline.reasons[:2]])
+
+
+def _stored(event: events.TemplateStored) -> str:
+    return f"{event.template_id} in {event.collection}" + (" (known already)" if event.existed else "")
+
+
+def _run_failed(event: events.RunFailed) -> str:
+    return f"{event.phase}: {event.reason}"
+
+
+def _cancelled(event: events.RunCancelled) -> str:
+    return " ".join(filter(None, ["cancelled by", event.cancelled_by or "a person", event.reason]))
+
+
+_WORDS: dict[str, Callable[..., str]] = {
+    "repo.submitted": _submitted,
+    "repo.analyzed": _analyzed,
+    "template.resolved": _resolved,
+    "files.generated": _generated,
+    "images.seeded": _seeded,
+    "commit.created": _committed,
+    "pipeline.passed": _passed,
+    "pipeline.failed": _failed,
+    "template.stored": _stored,
+    "run.failed": _run_failed,
+    "run.cancelled": _cancelled,
+}
+
+
+def image_counts(images: Iterable[Image]) -> str:
+    """How many images are in which state, e.g. `3 copied, 5 present`."""
+    states: dict[str, int] = defaultdict(int)
+    for image in images:
+        states[image.state] += 1
+    return ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no images"
+
+
+def summary(run: Run) -> RenderableType:
+    """One run on one screen: outcome, decision, files, images, commit, jobs by stage, healing, template or failure."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", justify="right")
+    facts.add_column(overflow="fold")
+    for name, value in _facts(run):
+        facts.add_row(name, value)
+    parts: list[RenderableType] = [facts]
+    if run.pipeline and run.pipeline.jobs:
+        parts += ["", jobs_by_stage(run.pipeline.jobs)]
+    for repair in run.repairs:
+        parts += ["", *_repair(repair)]
+    style = STATUS_STYLES[run.status]
+    return Panel(Group(*parts), title=f"[{style}]{run.status}[/] · run {run.run_id}", border_style=style)
+
+
+def _facts(run: Run) -> Iterable[tuple[str, Text | str]]:
+    if run.submission:
+        yield "repository", Text(run.submission.repo_url)
+    if run.decision:
+        yield "decision", Text(run.decision + (f" → {events.COMMIT_TAGS[run.origin]}" if run.origin else ""))
+    if run.files:
+        yield (
+            "files",
+            Text(", ".join(f"{path} ({text.count(chr(10))} lines)" for path, text in run.files.by_path().items())),
+        )
+    if run.images:
+        yield "images", Text(image_counts(run.images))
+    if run.commit:
+        yield "commit", Text(f"{run.commit.sha[:12]} on {run.commit.branch}\n{run.commit.web_url}")
+    if run.pipeline:
+        yield "pipeline", Text(f"{run.pipeline.status}  {run.pipeline.web_url}")
+    yield "attempts", Text(f"{run.attempt}, healed {len(run.repairs)} time{'' if len(run.repairs) == 1 else 's'}")
+    if run.template_id:
+        yield "template", Text(f"{run.template_id} stored")
+    if run.failure:
+        yield "failed in", Text(f"{run.failure.phase}: {run.failure.reason}", style="red")
+        if run.failure.evidence:
+            yield "evidence", Text(run.failure.evidence)
+    yield "took", Text(f"{(run.updated - run.started).total_seconds():.1f} s")
+
+
+def jobs_by_stage(jobs: Iterable[Job]) -> Table:
+    """The stages as columns, their jobs below, each with a mark for its status."""
+    stages: dict[str, list[Job]] = defaultdict(list)
+    for job in sorted(jobs, key=lambda job: job.id):
+        stages[job.stage].append(job)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+    for stage in stages:
+        table.add_column(stage, overflow="fold")
+    table.add_row(*(Group(*map(_job, column)) for column in stages.values()))
+    return table
+
+
+def _job(job: Job) -> Text:
+    mark, style = {"success": ("✓", "green"), "failed": ("✗", "red")}.get(job.status, ("·", "dim"))
+    return Text(f"{mark} {job.name}", style=style)
+
+
+def _repair(repair: Repair) -> Iterable[RenderableType]:
+    yield Text(f"healing attempt {repair.attempt}: {repair.error_class} in {repair.job}", style="yellow")
+    yield Text(f"  evidence  {repair.evidence.text.strip()[:200]}")
+    yield Text(f"  repair    {repair.strategy} by {repair.author}: {repair.summary}")
+    if repair.diff:
+        yield Syntax(repair.diff, "diff", background_color="default", word_wrap=True)
+
+
+def runs_table(runs: Iterable[Run]) -> Table:
+    """One line per run, newest first."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("run", "status", "phase", "attempt", "decision", "repository"):
+        table.add_column(column, overflow="fold")
+    for run in sorted(runs, key=lambda run: run.run_id, reverse=True):
+        style = STATUS_STYLES[run.status]
+        repository = run.submission.repo_url if run.submission else ""
+        table.add_row(
+            run.run_id, f"[{style}]{run.status}[/]", run.phase, str(run.attempt), run.decision or "", Text(repository)
+        )
+    return table

@@ -1,0 +1,1 @@
+"""Gateway: the HTTP API in front of the log."""

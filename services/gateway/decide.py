@@ -1,0 +1,84 @@
+"""What the API answers; pure."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from shared.events import Submission
+
+if TYPE_CHECKING:
+    from shared.bus import Recorded
+    from shared.events import RepoSubmitted
+    from shared.history import Run
+
+
+class BadRequest(ValueError):  # noqa: N818 - named after the answer
+    """The request cannot be taken; its text says what to change."""
+
+
+def submission_of(body: bytes) -> Submission:
+    """The submission in a request body; BadRequest names the field and what is wrong with it."""
+    try:
+        return Submission.model_validate(json.loads(body))
+    except json.JSONDecodeError as error:
+        raise BadRequest(f"the body is not JSON (line {error.lineno}): {error.msg}") from error
+    except UnicodeDecodeError as error:
+        raise BadRequest("the body is not UTF-8") from error
+    except ValidationError as error:
+        problems = "; ".join(f"{_place(e['loc'])}: {e['msg']}" for e in error.errors())
+        raise BadRequest(f'{problems}. Expected {{"repo_url": "https://…", "ref": …, "project": …}}') from error
+
+
+def accepted(event: RepoSubmitted) -> dict[str, Any]:
+    """The answer to a submission: the run and where to follow it."""
+    run = f"/api/v1/runs/{event.run_id}"
+    return {"run_id": event.run_id, "status": "submitted", "links": {"self": run, "events": f"{run}/events"}}
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """One run as JSON."""
+    return run.model_dump(mode="json")
+
+
+def event_document(recorded: Recorded) -> dict[str, Any]:
+    """One event as JSON: its envelope's facts and its data."""
+    return {
+        "sequence": recorded.sequence,
+        "type": recorded.event.type,
+        "subject": recorded.subject,
+        "time": recorded.time.isoformat(),
+        "source": recorded.source,
+        "cause": recorded.cause,
+        "data": recorded.event.model_dump(mode="json"),
+    }
+
+
+def problem(status: int, title: str, detail: str) -> dict[str, Any]:
+    """Problem details (RFC 9457)."""
+    return {"type": "about:blank", "status": status, "title": title, "detail": detail}
+
+
+def authorized(header: str | None, token: str) -> bool:
+    """Whether the Authorization header carries the token; always where no token is set."""
+    return not token or hmac.compare_digest((header or "").encode(), f"Bearer {token}".encode())
+
+
+def refusal_to_listen(host: str, token: str) -> str | None:
+    """Why the gateway may not listen there: beyond loopback only with a token."""
+    if token or host == "localhost":
+        return None
+    try:
+        if ip_address(host).is_loopback:
+            return None
+    except ValueError:
+        pass
+    return f"the gateway will not listen on {host} without a token; set GATEWAY_TOKEN or GATEWAY_HOST=127.0.0.1"
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, location)) or "body"
