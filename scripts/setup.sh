@@ -31,20 +31,20 @@ missing_packages() {
 }
 
 install_packages() {
-  local packages=("$@") as_root=()
-  [ "$(id -u)" = 0 ] || as_root=(sudo)
-  if have apt-get && { [ "$(id -u)" = 0 ] || have sudo; }; then
-    say "installing ${packages[*]}"
-    "${as_root[@]}" apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}" \
-      </dev/null >/dev/null || fail "apt-get could not install ${packages[*]}; install them by hand and run make setup again"
+  local as_root="sudo"
+  [ "$(id -u)" != 0 ] || as_root="env"
+  if have apt-get && have "$as_root"; then
+    say "installing $*"
+    $as_root apt-get update -qq
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" </dev/null >/dev/null ||
+      fail "apt-get could not install $*; install them by hand and run make setup again"
   elif have brew; then
     local program
     for program in git skopeo; do
       have "$program" || fail "$program is missing; install it with: brew install $program"
     done
   else
-    fail "missing: ${packages[*]}; install them with your package manager and run make setup again"
+    fail "missing: $*; install them with your package manager and run make setup again"
   fi
 }
 
@@ -61,8 +61,9 @@ find_uv() {
 }
 
 PYTHON=$(find_python)
-mapfile -t packages < <(missing_packages)
-[ "${#packages[@]}" = 0 ] || install_packages "${packages[@]}"
+packages=$(missing_packages)
+# shellcheck disable=SC2086 # one word a package
+[ -z "$packages" ] || install_packages $packages
 UV=$(find_uv)
 say "installing the locked dependencies into .venv"
 UV_PYTHON_DOWNLOADS=never "$UV" sync --locked --quiet --python "$PYTHON" --extra embedded
