@@ -74,13 +74,13 @@ async def start(
 ) -> AsyncIterator[Local]:
     """The whole system, ready to take submissions; all of it ends with the context.
 
-    A part that the environment already names (GITLAB_URL, NEXUS_REGISTRY, CHROMADB_HOST, NATS_URL) is used as it is
-    and not embedded. `progress` is called with the name of each part once it is up.
+    A part that `overrides` or the environment already name (GITLAB_URL, NEXUS_REGISTRY, CHROMADB_HOST, NATS_URL) is
+    used as it is and not embedded. `progress` is called with the name of each part once it is up.
     """
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
         parts = Parts(home, stack, PORTS if fixed_ports else dict.fromkeys(PORTS, 0), progress)
-        values = {**await parts.start(), **(overrides or {})}
+        values = await parts.start(overrides or {})
         settings = CommonSettings(**values)
         bus = await stack.enter_async_context(Bus.connect(settings, "local"))
         await bus.provision()
@@ -106,19 +106,19 @@ class Parts:
         self.gitlab: GitLabServer | None = None
         self.names: dict[str, str] = {}
 
-    async def start(self) -> dict[str, Any]:
-        """Settings by lower-case name, for the parts that were started here."""
-        values: dict[str, Any] = {}
+    async def start(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings by lower-case name: what was given, and for each part that was started here where it is."""
+        values: dict[str, Any] = {"llm_provider": os.environ.get("LLM_PROVIDER", "rules"), **given}
         for variable, begin in (
             ("NATS_URL", self._nats),
             ("CHROMADB_HOST", self._chroma),
             ("NEXUS_REGISTRY", self._registry),
             ("GITLAB_URL", self._gitlab),
         ):
-            if not os.environ.get(variable):
+            if variable.lower() not in given and not os.environ.get(variable):
                 values |= await begin(values)
-        values.setdefault("llm_provider", os.environ.get("LLM_PROVIDER", "rules"))
-        values["gateway_port"] = int(os.environ.get("GATEWAY_PORT") or embedded.free_port(self._ports["gateway"]))
+        port = int(os.environ.get("GATEWAY_PORT") or embedded.free_port(self._ports["gateway"]))
+        values.setdefault("gateway_port", port)
         self.names["gateway"] = f"http://{embedded.LOOPBACK}:{values['gateway_port']}"
         return values
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from shared import events
 from shared.events import EVENT_TYPES, Event
@@ -11,7 +12,8 @@ EVENTS_STREAM = "EVENTS"
 DLQ_STREAM = "DLQ"
 ADVISORIES_STREAM = "ADVISORIES"
 BLOBS_BUCKET = "greenrun-blobs"
-INTAKE_SUBJECT = events.RepoSubmitted.type
+INTAKE_TYPE = events.RepoSubmitted
+INTAKE_SUBJECT = INTAKE_TYPE.type
 INTAKE_CONSUMER = "analyzer-intake"
 
 
@@ -50,3 +52,57 @@ def node(service: str) -> Node:
 def event_subjects() -> list[str]:
     """The subjects of the EVENTS stream: the bare intake and `<type>.*.*` for each type."""
     return [INTAKE_SUBJECT, *(f"{name}.*.*" for name in EVENT_TYPES)]
+
+
+NANOSECONDS = 1_000_000_000
+EVENTS_MAX_AGE_DAYS = 90
+# A backstop far above any setting of MAX_DELIVERIES: the server drops silently, the bus makes a dead letter.
+MAX_DELIVER_BACKSTOP = 10_000
+ADVISORY_SUBJECTS = [
+    f"$JS.EVENT.ADVISORY.CONSUMER.{kind}.{EVENTS_STREAM}.>" for kind in ("MAX_DELIVERIES", "MSG_TERMINATED")
+]
+
+
+def streams() -> list[dict[str, Any]]:
+    """The streams (and the bucket, which is one) as JetStream's API takes them (design, section 2)."""
+    ninety_days = EVENTS_MAX_AGE_DAYS * 86_400 * NANOSECONDS
+    kept = {"storage": "file", "retention": "limits", "max_age": ninety_days, "num_replicas": 1, "compression": "s2"}
+    return [
+        {
+            **kept,
+            "name": EVENTS_STREAM,
+            "subjects": event_subjects(),
+            "deny_delete": True,
+            "deny_purge": True,
+            "allow_direct": True,
+            "duplicate_window": 120 * NANOSECONDS,
+            "republish": {"src": "*.*.*.*", "dest": "live.{{wildcard(1)}}.{{wildcard(2)}}"},
+        },
+        {**kept, "name": DLQ_STREAM, "subjects": ["dlq.*.*"], "allow_direct": True},
+        {**kept, "name": ADVISORIES_STREAM, "subjects": ADVISORY_SUBJECTS},
+        {
+            **kept,
+            "name": f"OBJ_{BLOBS_BUCKET}",
+            "subjects": [f"$O.{BLOBS_BUCKET}.C.>", f"$O.{BLOBS_BUCKET}.M.>"],
+            "discard": "new",
+            "allow_rollup_hdrs": True,
+            "allow_direct": True,
+        },
+    ]
+
+
+def consumers(*, ack_wait: float) -> list[dict[str, Any]]:
+    """One durable pull consumer per service, and the intake's; `ack_wait` in seconds."""
+    wanted = [(row.service, row.filter_subject) for row in TOPOLOGY if row.filter_subject]
+    return [
+        {
+            "durable_name": name,
+            "filter_subject": subject,
+            "ack_policy": "explicit",
+            "deliver_policy": "all",
+            "ack_wait": int(ack_wait * NANOSECONDS),
+            "max_ack_pending": 10_000,
+            "max_deliver": MAX_DELIVER_BACKSTOP,
+        }
+        for name, subject in [*wanted, (INTAKE_CONSUMER, INTAKE_SUBJECT)]
+    ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import json
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +23,7 @@ class BadRequest(ValueError):  # noqa: N818 - named after the answer
 def submission_of(body: bytes) -> Submission:
     """The submission in a request body; BadRequest names the field and what is wrong with it."""
     try:
-        return Submission.model_validate(json.loads(body))
-    except json.JSONDecodeError as error:
-        raise BadRequest(f"the body is not JSON (line {error.lineno}): {error.msg}") from error
-    except UnicodeDecodeError as error:
-        raise BadRequest("the body is not UTF-8") from error
+        return Submission.model_validate_json(body)
     except ValidationError as error:
         problems = "; ".join(f"{_place(e['loc'])}: {e['msg']}" for e in error.errors())
         raise BadRequest(f'{problems}. Expected {{"repo_url": "https://…", "ref": …, "project": …}}') from error

@@ -1,0 +1,354 @@
+"""The log on NATS JetStream: publish, read, consume. The only module that imports nats."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+import nats
+from nats.errors import Error as NatsError
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js.api import ConsumerConfig, DeliverPolicy, RawStreamMsg
+from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, ObjectNotFoundError
+from pydantic import ValidationError
+
+from shared import provision, topology
+from shared.errors import Conflict, Reject, Retry
+from shared.events import EVENT_TYPES, BlobRef, Event, RepoSubmitted, Submission, new_run_id
+from shared.logging import logger
+from shared.pull import PullLoop
+from shared.telemetry import traceparent
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
+    from nats.js import JetStreamContext
+
+    from shared.settings import CommonSettings
+
+MAX_BODY = 256 * 1024
+ALREADY_PUBLISHED = 10071
+RIVAL_IN_FLIGHT = frozenset({10164, 10158})
+PUBLISH_SECONDS = 20.0
+IDLE_SECONDS = 1.0
+log = logger("bus")
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An event in the log: its place in the stream, when it was stored, who said it, and because of which event."""
+
+    event: Event
+    sequence: int
+    time: datetime
+    subject: str
+    source: str
+    cause: str | None
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """What could not be decoded or handled. `sequence` is its place in EVENTS."""
+
+    service: str
+    sequence: int
+    subject: str
+    reason: str
+    time: datetime
+
+
+class Undecodable(ValueError):  # noqa: N818 - what the message is
+    """The message is no event that this version knows."""
+
+
+class Bus:
+    """A connection to the log. Use `Bus.connect`."""
+
+    def __init__(self, client: Client, settings: CommonSettings) -> None:
+        """Over a connected client."""
+        self._client = client
+        self._settings = settings
+        self._js: JetStreamContext = client.jetstream(timeout=5)
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, settings: CommonSettings, name: str) -> AsyncIterator[Self]:
+        """A connection that waits for NATS to come up and reconnects for ever."""
+        client = await _connected(settings, name)
+        try:
+            yield cls(client, settings)
+        finally:
+            with suppress(NatsError, asyncio.TimeoutError):
+                await client.flush(timeout=2)
+            await client.close()
+
+    # Provisioning
+
+    async def provision(self) -> None:
+        """Create the streams, consumers and the bucket, and apply what changed in their configuration."""
+        await provision.apply(self._request, ack_wait=self._settings.ack_wait)
+
+    async def provisioned(self) -> list[str]:
+        """What is missing, each as a sentence; empty where everything is there."""
+        return await provision.missing(self._request)
+
+    async def _request(self, subject: str, body: bytes) -> bytes:
+        """The answer to one request of JetStream's API."""
+        try:
+            return (await self._client.request(subject, body, timeout=5)).data
+        except (NatsError, ConnectionError) as error:
+            raise Retry(f"JetStream does not answer: {error or type(error).__name__}") from error
+
+    # Publishing
+
+    async def submit(self, submission: Submission, source: str) -> RepoSubmitted:
+        """Start a run: `repo.submitted` under a new run id, in the log when this returns."""
+        event = RepoSubmitted(run_id=new_run_id(), **submission.model_dump())
+        if not await self.publish(event, source=source):
+            raise Conflict(f"{event.subject} exists already")
+        return event
+
+    async def publish(self, event: Event, *, source: str, cause: str | None = None) -> bool:
+        """Store an event; True where it is new, False where its subject holds one already.
+
+        Raises Reject where the body is over 256 KB or the server refuses it, Retry where it does not answer in time.
+        Asking again is safe: both guards (expected last sequence 0, message id) let one of several copies through.
+        """
+        body = event.model_dump_json().encode()
+        if len(body) > MAX_BODY:
+            raise Reject(f"{event.subject} is {len(body)} bytes, more than {MAX_BODY}; put what is large into a blob")
+        headers = envelope(event, source, cause)
+        deadline = asyncio.get_running_loop().time() + PUBLISH_SECONDS
+        while True:
+            stored = await self._offer(event.subject, body, headers)
+            if stored is not None:
+                return stored
+            if asyncio.get_running_loop().time() > deadline:
+                raise Retry(f"NATS did not take {event.subject} within {PUBLISH_SECONDS:.0f} s")
+            await asyncio.sleep(0.05)
+
+    async def _offer(self, subject: str, body: bytes, headers: Mapping[str, str]) -> bool | None:
+        """One guarded publish: True stored, False was there, None unknown (ask again)."""
+        try:
+            ack = await self._js.publish(subject, body, headers=dict(headers), timeout=5)
+        except APIError as error:
+            if error.err_code == ALREADY_PUBLISHED:
+                return False
+            if error.err_code in RIVAL_IN_FLIGHT or (error.code or 0) >= 500:  # noqa: PLR2004 - a server's fault
+                return None
+            raise Reject(f"NATS refuses {subject}: {error.description}") from error
+        except (NatsTimeoutError, NoStreamResponseError, NatsError, ConnectionError):
+            return None
+        return not ack.duplicate
+
+    async def dead_letter(self, service: str, msg: Msg, reason: str) -> None:
+        """Keep a delivery that is given up, with the reason in its headers; once per service and message."""
+        sequence = msg.metadata.sequence.stream
+        subject = f"dlq.{service}.{sequence}"
+        headers = {
+            "Nats-Expected-Last-Subject-Sequence": "0",
+            "Nats-Msg-Id": subject,
+            "greenrun-subject": msg.subject,
+            "greenrun-reason": " ".join(reason.split())[:1000],
+        }
+        while await self._offer(subject, msg.data, headers) is None:
+            await asyncio.sleep(0.1)
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """All dead letters, oldest first."""
+        return [_dead_letter(raw) async for raw in self._read(topology.DLQ_STREAM, "dlq.>")]
+
+    # Reading
+
+    async def history(self, run_id: str) -> list[Recorded]:
+        """The events of one run in the order of the log; empty where there is no such run."""
+        return [r async for raw in self._read(topology.EVENTS_STREAM, f"*.*.{run_id}.*") for r in _recorded(raw)]
+
+    async def all_events(self) -> list[Recorded]:
+        """The whole log up to now."""
+        return [r async for raw in self._read(topology.EVENTS_STREAM, "*.*.*.*") for r in _recorded(raw)]
+
+    async def tail(self, *, run_id: str = "*", from_sequence: int = 1) -> AsyncIterator[Recorded]:
+        """Events as they are stored, from a stream sequence on; goes on by itself after a restart of the server."""
+        following = from_sequence
+        while True:
+            try:
+                async for raw in self._follow(topology.EVENTS_STREAM, f"*.*.{run_id}.*", following):
+                    following = (raw.seq or following) + 1
+                    for recorded in _recorded(raw):
+                        yield recorded
+            except (NatsError, APIError, ConnectionError, asyncio.TimeoutError) as error:
+                log.debug("tail is interrupted", error=str(error))
+            await asyncio.sleep(0.1)
+
+    async def is_cancelled(self, run_id: str) -> bool:
+        """Whether a person ended the run."""
+        return await self._last(topology.EVENTS_STREAM, f"run.cancelled.{run_id}.*") is not None
+
+    async def _read(self, stream: str, subjects: str) -> AsyncIterator[RawStreamMsg]:
+        """All messages up to the last one that is there now."""
+        last = await self._last(stream, subjects)
+        if last is None:
+            return
+        async for raw in self._follow(stream, subjects, 1):
+            yield raw
+            if (raw.seq or 0) >= (last.seq or 0):
+                return
+        raise Retry("NATS was interrupted while the log was read; ask again")
+
+    async def _follow(self, stream: str, subjects: str, start: int) -> AsyncIterator[RawStreamMsg]:
+        """Messages from a sequence on; ends where the server went silent although it has more."""
+        config = ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=start)
+        subscription = await self._js.subscribe(subjects, stream=stream, ordered_consumer=True, config=config)
+        reached = start - 1
+        try:
+            while True:
+                try:
+                    msg = await subscription.next_msg(timeout=IDLE_SECONDS)
+                except NatsTimeoutError:
+                    last = await self._last(stream, subjects)
+                    if last is not None and (last.seq or 0) > reached:
+                        return
+                    continue
+                reached = msg.metadata.sequence.stream
+                yield RawStreamMsg(
+                    subject=msg.subject, seq=reached, data=msg.data, headers=msg.headers, time=msg.metadata.timestamp
+                )
+        finally:
+            with suppress(NatsError, APIError, asyncio.TimeoutError):
+                await subscription.unsubscribe()
+
+    async def _last(self, stream: str, subject: str) -> RawStreamMsg | None:
+        try:
+            return await self._js.get_last_msg(stream, subject, direct=stream == topology.EVENTS_STREAM)
+        except NotFoundError:
+            return None
+        except (NatsError, ConnectionError) as error:
+            raise Retry(f"NATS does not answer: {error or type(error).__name__}") from error
+
+    # Consuming
+
+    async def consume(
+        self, durable: str, handle: Callable[[Msg], Awaitable[None]], *, concurrency: int, stop: asyncio.Event
+    ) -> None:
+        """Hand every delivery of a consumer to `handle`, until `stop`; then finish what is in hand."""
+        loop = PullLoop(self._client, topology.EVENTS_STREAM, durable, handle, concurrency)
+        await loop.run(stop)
+
+    # Blobs
+
+    async def put_blob(self, data: bytes) -> BlobRef:
+        """Store under its sha256 where it is absent; the reference."""
+        digest = hashlib.sha256(data).hexdigest()
+        reference = BlobRef(key=f"sha256-{digest}", size=len(data), digest=digest)
+        try:
+            bucket = await self._js.object_store(topology.BLOBS_BUCKET)
+            try:
+                await bucket.get_info(reference.key)
+            except ObjectNotFoundError:
+                await bucket.put(reference.key, data)
+        except (NatsError, APIError, ConnectionError) as error:
+            raise Retry(f"the object store does not answer: {error or type(error).__name__}") from error
+        return reference
+
+    async def get_blob(self, reference: BlobRef) -> bytes:
+        """The bytes; Reject where they are gone or are not what the digest says."""
+        try:
+            bucket = await self._js.object_store(topology.BLOBS_BUCKET)
+            data = (await bucket.get(reference.key)).data or b""
+        except ObjectNotFoundError as error:
+            raise Reject(f"the blob {reference.key} is not in the object store") from error
+        except (NatsError, APIError, ConnectionError) as error:
+            raise Retry(f"the object store does not answer: {error or type(error).__name__}") from error
+        if hashlib.sha256(data).hexdigest() != reference.digest:
+            raise Reject(f"the blob {reference.key} does not match its digest")
+        return data
+
+
+def envelope(event: Event, source: str, cause: str | None) -> dict[str, str]:
+    """The headers of an event: CloudEvents 1.0 in binary mode, the trace context, and both publish guards."""
+    headers = {
+        "ce-specversion": "1.0",
+        "ce-id": event.subject,
+        "ce-type": event.type,
+        "ce-source": f"greenrun/{source}",
+        "ce-time": datetime.now(UTC).isoformat(),
+        "ce-dataschema": f"urn:greenrun:{event.type}:{event.schema_version}",
+        "content-type": "application/json",
+        "traceparent": traceparent(event.run_id, event.subject),
+        "Nats-Expected-Last-Subject-Sequence": "0",
+        "Nats-Msg-Id": event.subject,
+    }
+    return headers | ({"ce-cause": cause} if cause else {})
+
+
+def decode(subject: str, data: bytes) -> Event:
+    """The event of a message; Undecodable says why it is none."""
+    first, _, rest = subject.partition(".")
+    second, _, identity = rest.partition(".")
+    model = EVENT_TYPES.get(f"{first}.{second}")
+    run_id, _, attempt = identity.rpartition(".")
+    if model is None or not run_id or not attempt.isdigit():
+        raise Undecodable(f"{subject} is the subject of no event type that is known here")
+    try:
+        event = model.model_validate_json(data)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
+        raise Undecodable(f"the body is no {model.type}: {problems}") from error
+    if event.subject != subject:
+        raise Undecodable(f"the body says {event.subject}, the subject {subject}")
+    return event
+
+
+def _recorded(raw: RawStreamMsg) -> list[Recorded]:
+    """The event of a stored message; none where it is no event, which is only logged."""
+    subject, headers = raw.subject or "", raw.headers or {}
+    try:
+        event = decode(subject, raw.data or b"")
+    except Undecodable as error:
+        log.warning("skipped in the log", subject=subject, sequence=raw.seq, reason=str(error))
+        return []
+    source = headers.get("ce-source", "").removeprefix("greenrun/") or "unknown"
+    time = raw.time or datetime.now(UTC)
+    return [Recorded(event, raw.seq or 0, time, subject, source, headers.get("ce-cause"))]
+
+
+def _dead_letter(raw: RawStreamMsg) -> DeadLetter:
+    _, service, sequence = (raw.subject or "").split(".")
+    headers = raw.headers or {}
+    reason, subject = headers.get("greenrun-reason", ""), headers.get("greenrun-subject", "")
+    return DeadLetter(service, int(sequence), subject, reason, raw.time or datetime.now(UTC))
+
+
+async def _connected(settings: CommonSettings, name: str) -> Client:
+    """A client; asks again until the server is there."""
+    options: dict[str, Any] = {
+        "servers": settings.nats_url.split(","),
+        "name": f"greenrun-{name}",
+        "inbox_prefix": f"_INBOX_{name}".encode(),
+        "max_reconnect_attempts": -1,
+        "reconnect_time_wait": 0.2,
+        "connect_timeout": 2,
+        "user": settings.nats_user,
+        "password": settings.nats_password.get_secret_value() if settings.nats_password else None,
+        "error_cb": _on_error,
+    }
+    waiting = 0.2
+    while True:
+        try:
+            return await nats.connect(allow_reconnect=True, **options)
+        except (OSError, NatsError) as error:
+            log.warning("waiting for NATS", url=settings.nats_url, error=str(error) or type(error).__name__)
+            await asyncio.sleep(waiting)
+            waiting = min(2 * waiting, 5.0)
+
+
+async def _on_error(error: Exception) -> None:
+    """A refused permission or a lost connection reaches only this callback."""
+    log.warning("NATS reports", error=str(error) or type(error).__name__)

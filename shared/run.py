@@ -1,0 +1,70 @@
+"""The entry point of every service: settings, log, connections, and a graceful end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import AsyncExitStack
+from typing import Any
+
+from pydantic import ValidationError
+
+from shared import logging, topology
+from shared.bus import Bus
+from shared.delivery import Deliveries
+from shared.errors import GreenrunError
+from shared.service import Service
+from shared.settings import CommonSettings
+
+log = logging.logger("run")
+
+
+def main(service: Service[Any, Any]) -> None:
+    """Run one service as its own process until SIGTERM or SIGINT; exit code 1 where it cannot start."""
+    try:
+        settings = service.settings()
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        sys.exit(f"{service.name}: wrong settings: {problems}")
+    logging.configure(settings)
+    try:
+        asyncio.run(_until_signal(service, settings))
+    except GreenrunError as error:
+        sys.exit(f"{service.name}: {error}")
+
+
+async def serve(
+    service: Service[Any, Any],
+    settings: CommonSettings,
+    *,
+    stop: asyncio.Event,
+    deps: Any = None,
+    bus: Bus | None = None,
+) -> None:
+    """Handle the service's deliveries until `stop`, then finish what is in hand; `deps` and `bus` replace its own."""
+    async with AsyncExitStack() as stack:
+        if bus is None:
+            bus = await stack.enter_async_context(Bus.connect(settings, service.name))
+        if deps is None:
+            deps = await stack.enter_async_context(service.connect(settings, bus))
+        deliveries = Deliveries(bus, service, settings, deps)
+        log.info("ready", service=service.name)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(stop.wait())
+            if service.handlers:
+                group.create_task(_consume(bus, service.name, deliveries.handle, settings, stop))
+            if topology.node(service.name).reads is topology.INTAKE_TYPE:
+                group.create_task(_consume(bus, topology.INTAKE_CONSUMER, deliveries.adopt, settings, stop))
+    log.info("stopped", service=service.name)
+
+
+async def _consume(bus: Bus, durable: str, handle: Any, settings: CommonSettings, stop: asyncio.Event) -> None:
+    await bus.consume(durable, handle, concurrency=settings.concurrency, stop=stop)
+
+
+async def _until_signal(service: Service[Any, Any], settings: CommonSettings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(service, settings, stop=stop)

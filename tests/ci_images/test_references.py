@@ -1,0 +1,129 @@
+"""References by the OCI grammar, and the mapping between source and private names."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.ci.images import parse, private_name, source_name
+
+REGISTRY = "ai-nexus:5001"
+DIGEST = "sha256:" + "0a" * 32
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("ruby", "docker.io/library/ruby:latest"),
+        ("ruby:3.2", "docker.io/library/ruby:3.2"),
+        ("org/x:1", "docker.io/org/x:1"),
+        ("index.docker.io/library/ruby:3.2", "docker.io/library/ruby:3.2"),
+        ("docker.io/ruby", "docker.io/library/ruby:latest"),
+        ("localhost/x", "localhost/x:latest"),
+        ("localhost:5000/x", "localhost:5000/x:latest"),
+        ("127.0.0.1:5000/a/b/c:t", "127.0.0.1:5000/a/b/c:t"),
+        ("gcr.io/kaniko-project/executor:v1.23.2-debug", "gcr.io/kaniko-project/executor:v1.23.2-debug"),
+        (f"ruby@{DIGEST}", f"docker.io/library/ruby@{DIGEST}"),
+        (f"host:1/ruby:3@{DIGEST}", f"host:1/ruby:3@{DIGEST}"),
+        ("a__b/c--d", "docker.io/a__b/c--d:latest"),
+        ("[::1]:5000/x:1", "[::1]:5000/x:1"),
+    ],
+)
+def test_a_reference_is_completed_with_the_defaults(text: str, whole: str) -> None:
+    """Host, `library/` and `latest` are filled in as Docker does; nothing else changes."""
+    assert str(parse(text)) == whole
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Ruby:3",
+        "ruby:",
+        "ruby :3",
+        "ruby:a b",
+        "ruby:" + "x" * 129,
+        "x" * 300,
+        "$(reboot)",
+        "a//b",
+        "/a",
+        "a/",
+        "-a",
+        "a..b",
+        "a___b",
+        "host:port/x",
+        "ruby@sha256:abc",
+        "ruby@",
+        "ruby@" + DIGEST.upper(),
+        "https://docker.io/ruby",
+        "ruby:é",
+        "ruby;reboot",
+        "${REGISTRY}/ruby:3",
+        "ruby\n",
+    ],
+)
+def test_what_the_grammar_refuses_is_refused_with_a_sentence(text: str) -> None:
+    """A bad reference raises ValueError that names the image and what is wrong with it."""
+    with pytest.raises(ValueError, match=r"^image "):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("source", "private"),
+    [
+        ("docker.io/library/ruby:3.2", f"{REGISTRY}/ruby:3.2"),
+        ("ruby:3.2", f"{REGISTRY}/ruby:3.2"),
+        ("docker.io/org/x:1", f"{REGISTRY}/org/x:1"),
+        ("gcr.io/p/x:1", f"{REGISTRY}/gcr.io/p/x:1"),
+        ("ghcr.io/x:1", f"{REGISTRY}/ghcr.io/x:1"),
+        (f"ruby@{DIGEST}", f"{REGISTRY}/ruby@{DIGEST}"),
+        (f"{REGISTRY}/ruby:3.2", f"{REGISTRY}/ruby:3.2"),
+    ],
+)
+def test_the_private_name_follows_the_rules(source: str, private: str) -> None:
+    """Docker Hub's images lose their host, all others keep it; a private name stays as it is."""
+    assert private_name(source, REGISTRY) == private
+
+
+def test_a_source_with_a_port_has_no_private_name() -> None:
+    """A colon cannot be part of a path, so such a source is refused and not quietly renamed."""
+    with pytest.raises(ValueError, match="has a port"):
+        private_name("other:5000/x:1", REGISTRY)
+
+
+def test_a_name_outside_the_registry_has_no_source() -> None:
+    """The inverse exists for private names alone."""
+    with pytest.raises(ValueError, match="is not in the registry"):
+        source_name("docker.io/library/ruby:3.2", REGISTRY)
+
+
+@pytest.mark.parametrize("registry", [REGISTRY, "127.0.0.1:5001", "gitlab.example.com/group/mirror"])
+@pytest.mark.parametrize(
+    "source",
+    ["docker.io/library/ruby:3.2", "docker.io/org/x:1", "gcr.io/p/x:1", f"quay.io/a/b/c@{DIGEST}", "ghcr.io/x:1"],
+)
+def test_the_mapping_goes_both_ways(source: str, registry: str) -> None:
+    """The source of the private name of a source is that source, also below a path of the registry."""
+    assert source_name(private_name(source, registry), registry) == source
+
+
+@given(
+    st.sampled_from(["docker.io", "gcr.io", "registry.gitlab.com"]),
+    st.lists(st.from_regex(r"[a-z0-9]+(-[a-z0-9]+)?", fullmatch=True), min_size=2, max_size=4),
+    st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True),
+)
+def test_the_mapping_is_its_own_inverse(domain: str, path: list[str], tag: str) -> None:
+    """For every source by the grammar, mapping there and back changes nothing."""
+    source = f"{domain}/{'/'.join(path)}:{tag}"
+    assert source_name(private_name(source, REGISTRY), REGISTRY) == source
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_reference_or_a_value_error(text: str) -> None:
+    """No text makes the parser fail in another way, and what it accepts it accepts again."""
+    try:
+        image = parse(text)
+    except ValueError:
+        return
+    assert parse(str(image)) == image

@@ -1,0 +1,144 @@
+"""From a repository URL to a green pipeline: what is in the log, in git, in the registry and in Chroma afterwards."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import nats
+import pytest
+
+from shared.adapters.templates import ChromaTemplates
+from shared.events import CommitCreated, FilesGenerated, ImagesSeeded, RunFailed, TemplateResolved, TemplateStored
+from shared.history import fold
+from shared.settings import ChromaSettings
+from tests.e2e.conftest import HAPPY, System, types
+from tests.e2e.packages import npm_package, pypi_sdist
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+SAMPLES = Path(__file__).parents[2] / "greenrun" / "samples"
+
+
+async def _project(system: System, path: str, folder: Path) -> str:
+    """The clone URL of a new project with the folder's files."""
+    project = await system.gitlab.create_project(path, from_dir=folder)
+    return str(project["http_url_to_repo"])
+
+
+async def _raw(system: System, project_id: int, path: str, ref: str) -> str:
+    """A file as GitLab has it at a commit."""
+    name = path.replace("/", "%2F")
+    url = f"{system.gitlab.url}/api/v4/projects/{project_id}/repository/files/{name}/raw"
+    async with httpx.AsyncClient() as client:
+        headers = {"PRIVATE-TOKEN": system.gitlab.token}
+        return (await client.get(url, params={"ref": ref}, headers=headers)).raise_for_status().text
+
+
+async def _assert_kept(system: System, run_id: str) -> None:
+    """What the log claims is so outside: the commit's files, every image, the template; one event per subject."""
+    records = await system.bus.history(run_id)
+    assert max(Counter(recorded.subject for recorded in records).values()) == 1
+    assert all(recorded.cause for recorded in records[1:])
+    commit = next(r.event for r in reversed(records) if isinstance(r.event, CommitCreated))
+    for path, content in commit.proposal.files.by_path().items():
+        assert await _raw(system, commit.commit.project_id, path, commit.commit.sha) == content
+    seeded = next(r.event for r in reversed(records) if isinstance(r.event, ImagesSeeded))
+    assert seeded.images
+    async with httpx.AsyncClient() as client:
+        for image in seeded.images:
+            host, _, rest = image.target.partition("/")
+            repository, _, tag = rest.rpartition(":")
+            accept = {"Accept": "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"}
+            accept["Accept"] += ", application/vnd.docker.distribution.manifest.v2+json"
+            answer = await client.head(f"http://{host}/v2/{repository}/manifests/{tag}", headers=accept)
+            assert answer.status_code == 200, image
+    stored = next(r.event for r in records if isinstance(r.event, TemplateStored))
+    chroma = ChromaTemplates(ChromaSettings(**system.local.values))
+    template = await chroma.get(stored.template_id)
+    assert template is not None
+    assert template.pipeline == commit.proposal.files.pipeline
+
+
+async def test_a_failed_pipeline_is_healed_and_the_next_repository_starts_from_what_was_learned(
+    system: System,
+) -> None:
+    """The demo's two repositories: a pin that no registry has is corrected, then the template is a direct hit."""
+    run_id = await system.submit(await _project(system, "demo/flask-shop", SAMPLES / "flask-shop"))
+    records = await system.end(run_id)
+    healed = ["pipeline.failed", *HAPPY[HAPPY.index("files.generated") :]]
+    assert types(records) == [*HAPPY[:6], *healed]
+    run = fold(records)
+    assert (run.status, run.attempt, [repair.error_class for repair in run.repairs]) == (
+        "passed",
+        2,
+        ["image_not_found"],
+    )
+    await _assert_kept(system, run_id)
+
+    second = await system.submit(await _project(system, "demo/flask-notes", SAMPLES / "flask-notes"))
+    records = await system.end(second)
+    assert types(records) == HAPPY
+    resolved = next(r.event for r in records if isinstance(r.event, TemplateResolved))
+    generated = next(r.event for r in records if isinstance(r.event, FilesGenerated))
+    assert (resolved.decision, generated.proposal.tag) == ("chromadb-direct", "[RAG Template]")
+    await _assert_kept(system, second)
+
+
+@pytest.mark.parametrize(
+    ("source", "requirement", "language", "framework"),
+    [("pypi", "httpbin==0.10.2", "python", "flask"), ("npm", "json-server@0.17.4", "javascript", "express")],
+)
+async def test_a_project_that_nobody_here_wrote_becomes_green(
+    system: System, tmp_path: Path, source: str, requirement: str, language: str, framework: str
+) -> None:
+    """A source archive of a package registry, put on GitLab as it is."""
+    if source == "npm" and not shutil.which("npm"):
+        pytest.skip("npm is not installed, so there is no package to take")
+    folder = (pypi_sdist if source == "pypi" else npm_package)(requirement, tmp_path)
+    name = requirement.replace("==", "-").replace("@", "-").replace(".", "-")
+    run_id = await system.submit(await _project(system, f"real/{name}", folder))
+    records = await system.end(run_id)
+    assert types(records) == HAPPY, records[-1].event
+    analysis = fold(records).files
+    assert analysis is not None
+    resolved = next(r.event for r in records if isinstance(r.event, TemplateResolved))
+    assert (resolved.analysis.language, resolved.analysis.framework) == (language, framework)
+    await _assert_kept(system, run_id)
+
+
+async def test_a_bare_message_from_any_nats_client_runs_to_the_end(system: System) -> None:
+    """`nats pub repo.submitted …` is all that it takes."""
+    url = await _project(system, "bare/notes", SAMPLES / "flask-notes")
+    client = await nats.connect(system.local.values["nats_url"])
+    ack = await client.jetstream().publish("repo.submitted", json.dumps({"repo_url": url}).encode())
+    await client.close()
+    async for recorded in system.bus.tail(from_sequence=ack.seq):
+        if recorded.event.type == "repo.submitted" and recorded.event.run_id:
+            break
+    assert types(await system.end(recorded.event.run_id)) == HAPPY
+
+
+@pytest.mark.parametrize(
+    ("path", "files", "words"),
+    [
+        ("bad/empty", {}, "empty"),
+        ("bad/no-code", {"README.md": b"# words only\n"}, "no source"),
+        (None, None, "not found"),
+    ],
+)
+async def test_a_repository_without_code_ends_the_run_with_a_reason(
+    system: System, path: str | None, files: dict[str, bytes] | None, words: str
+) -> None:
+    """No such repository, an empty one, one without code: `run.failed` says which."""
+    url = f"{system.gitlab.url}/bad/missing.git"
+    if path is not None and files is not None:
+        url = str((await system.gitlab.create_project(path, files=files))["http_url_to_repo"])
+    records = await system.end(await system.submit(url))
+    assert types(records) == ["repo.submitted", "run.failed"]
+    failed = records[-1].event
+    assert isinstance(failed, RunFailed)
+    assert failed.phase == "analyzer"
+    assert words in failed.reason.lower()
