@@ -303,7 +303,10 @@ class ImagesSeeded(Event):
 
 
 class CommitCreated(Event):
-    """The files are on the branch (`created` is False where the commit was found to exist already or for a rerun)."""
+    """The files are on the branch (`created` is False where the commit was found to exist already or for a rerun).
+
+    `at` is when the committer said so; the monitor's deadline counts from it, whoever watches and however often.
+    """
 
     type: ClassVar[str] = "commit.created"
 
@@ -311,6 +314,7 @@ class CommitCreated(Event):
     images: tuple[Image, ...] = ()
     commit: Commit
     created: bool = True
+    at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
 
 class PipelinePassed(Event):

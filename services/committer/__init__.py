@@ -1,0 +1,1 @@
+"""Committer: puts the files on a branch, exactly once."""

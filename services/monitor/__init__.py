@@ -1,0 +1,1 @@
+"""Monitor: follows the pipeline to its end, and says whether it is green."""

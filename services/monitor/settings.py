@@ -1,0 +1,14 @@
+"""Settings of the monitor."""
+
+from pydantic import Field
+
+from shared.settings import CommonSettings, GitLabSettings
+
+
+class Settings(CommonSettings, GitLabSettings):
+    """How often and for how long a pipeline is looked at."""
+
+    concurrency: int = Field(500, ge=1, description="pipelines that one monitor follows at once")
+    monitor_interval: float = Field(30.0, gt=0, description="seconds between two looks at a pipeline")
+    monitor_timeout: float = Field(900.0, gt=0, description="seconds after the commit at which the watch ends")
+    no_pipeline_after: float = Field(60.0, gt=0, description="seconds without a pipeline after which there is none")
