@@ -1,23 +1,17 @@
-"""`rules:` and `workflow:rules`: the expression language and which rule applies."""
+"""`rules:`, `workflow:rules` and `only`/`except`: which jobs are in the pipeline, and what a rule changes."""
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sandbox.gitlab.ci_yaml import CiError
+from sandbox.gitlab.ci_expression import evaluate, pattern
+from sandbox.gitlab.ci_glob import matches
+from sandbox.gitlab.ci_variables import declared, expand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-TOKEN = re.compile(
-    r"""\s*(?:(?P<operator>==|!=|=~|!~|&&|\|\||\(|\))|(?P<variable>\$\w+|\$\{\w+\})|(?P<null>null\b)"""
-    r"""|(?P<text>"[^"]*"|'[^']*')|(?P<pattern>/(?:\\.|[^/\\])+/[a-z]*))"""
-)
-VARIABLE = re.compile(r"\$\$|\$\{(\w+)\}|\$(\w+)")
-EXPANSIONS = 10
 
 
 @dataclass(frozen=True)
@@ -28,144 +22,73 @@ class Verdict:
     when: str | None = None
     allow_failure: bool | None = None
     variables: dict[str, str] = field(default_factory=dict)
+    needs: Any = None
+    start_in: Any = None
 
 
-def expand(text: str, variables: Mapping[str, str]) -> str:
-    """Variables in a text, nested ones too; what is unknown becomes empty, `$$` a dollar sign."""
-    for _ in range(EXPANSIONS):
-        expanded = VARIABLE.sub(lambda m: _value(m, variables), text)
-        if expanded == text:
-            break
-        text = expanded
-    return text.replace("\0", "$")
+def flat(rules: Any) -> list[dict[str, Any]]:
+    """The rules in one list; `!reference` brings lists within lists."""
+    if isinstance(rules, list):
+        return [rule for entry in rules for rule in flat(entry)]
+    return [rules] if isinstance(rules, dict) else []
 
 
-def _value(match: re.Match[str], variables: Mapping[str, str]) -> str:
-    return "\0" if match.group() == "$$" else variables.get(match.group(1) or match.group(2), "")
-
-
-def judge(
-    rules: Sequence[Mapping[str, Any]], variables: Mapping[str, str], files: Sequence[str], changed: Sequence[str]
-) -> Verdict:
+def judge(rules: Any, variables: Mapping[str, str], files: Sequence[str], changed: Sequence[str]) -> Verdict:
     """The first rule that matches; where none does, the job is not in the pipeline."""
-    for rule in rules:
-        if _matches(rule, variables, files, changed):
-            when = str(rule["when"]) if "when" in rule else None
+    for rule in flat(rules):
+        if _applies(rule, variables, files, changed):
+            when = None if rule.get("when") is None else str(rule["when"])
+            given = declared(rule.get("variables"), "rules:variables")
             allowed = rule.get("allow_failure")
-            given = {str(key): str(value) for key, value in (rule.get("variables") or {}).items()}
-            return Verdict(when != "never", when, None if allowed is None else bool(allowed), given)
+            return Verdict(
+                when != "never", when, allowed, given, needs=rule.get("needs"), start_in=rule.get("start_in")
+            )
     return Verdict(included=False)
 
 
-def _matches(
+def _applies(
     rule: Mapping[str, Any], variables: Mapping[str, str], files: Sequence[str], changed: Sequence[str]
 ) -> bool:
-    if "if" in rule and not evaluate(str(rule["if"]), variables):
+    if rule.get("if") is not None and not evaluate(str(rule["if"]), variables):
         return False
     for key, present in (("exists", files), ("changes", changed)):
-        if key in rule:
-            wanted = rule[key].get("paths", []) if isinstance(rule[key], dict) else rule[key]
-            patterns = [expand(str(pattern), variables) for pattern in wanted]
-            if not any(_glob(path, pattern) for path in present for pattern in patterns):
-                return False
+        if rule.get(key) is not None and not _any(_paths(rule[key]), present, variables):
+            return False
     return True
 
 
-def _glob(path: str, pattern: str) -> bool:
-    return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(path, pattern.replace("**/", ""))
+def _any(patterns: Sequence[str], present: Sequence[str], variables: Mapping[str, str]) -> bool:
+    wanted = [expand(one, variables) for one in patterns]
+    return any(matches(path, one) for one in wanted for path in present)
 
 
-def evaluate(expression: str, variables: Mapping[str, str]) -> bool:
-    """Whether a `rules:if` expression holds; CiError where it is none."""
+def _paths(given: Any) -> list[str]:
+    listed = given.get("paths") if isinstance(given, dict) else given
+    return [str(path) for path in (listed if isinstance(listed, list) else [listed]) if path is not None]
+
+
+def only_except(job: Mapping[str, Any], ref: str, source: str, variables: Mapping[str, str]) -> bool:
+    """`only`/`except` by branch name, pattern, keyword or variables."""
+    if job.get("only") is not None and not _policy(job["only"], ref, source, variables):
+        return False
+    return job.get("except") is None or not _policy(job["except"], ref, source, variables)
+
+
+def _policy(given: Any, ref: str, source: str, variables: Mapping[str, str]) -> bool:
+    if isinstance(given, dict):
+        refs, expressions = given.get("refs"), given.get("variables")
+        fits = refs is None or _policy(refs, ref, source, variables)
+        return fits and (expressions is None or any(evaluate(str(one), variables) for one in _listed(expressions)))
+    keywords = {ref, "branches", {"push": "pushes", "schedule": "schedules"}.get(source, source)}
+    return any(one in keywords or _named(one, ref) for one in map(str, _listed(given)))
+
+
+def _named(one: str, ref: str) -> bool:
     try:
-        parser = _Parser(_tokens(expression), variables)
-        result = parser.either()
-        if parser.rest:
-            raise CiError(f"unexpected {parser.rest[0][1]}")
-    except (CiError, IndexError, re.error, RecursionError) as error:
-        raise CiError(f"invalid expression syntax: {expression[:100]}") from error
-    return _true(result)
-
-
-def _tokens(expression: str) -> list[tuple[str, str]]:
-    tokens, at = [], 0
-    expression = expression.strip()
-    while at < len(expression):
-        match = TOKEN.match(expression, at)
-        if match is None or match.lastgroup is None:
-            raise CiError(f"unexpected character at {at}")
-        tokens.append((match.lastgroup, match.group(match.lastgroup)))
-        at = match.end()
-    return tokens
-
-
-class _Parser:
-    """Recursive descent: `||` over `&&` over comparisons over values."""
-
-    def __init__(self, tokens: list[tuple[str, str]], variables: Mapping[str, str]) -> None:
-        self.rest = tokens
-        self._variables = variables
-
-    def either(self) -> Any:
-        left = self.both()
-        while self._next("||"):
-            right = self.both()
-            left = _true(left) or _true(right)
-        return left
-
-    def both(self) -> Any:
-        left = self._comparison()
-        while self._next("&&"):
-            right = self._comparison()
-            left = _true(left) and _true(right)
-        return left
-
-    def _comparison(self) -> Any:
-        left = self._operand()
-        for operator, compare in _COMPARISONS.items():
-            if self._next(operator):
-                return compare(left, self._operand())
-        return left
-
-    def _operand(self) -> Any:
-        if self._next("("):
-            inner = self.either()
-            if not self._next(")"):
-                raise CiError("a parenthesis is not closed")
-            return inner
-        kind, text = self.rest.pop(0)
-        if kind == "operator":
-            raise CiError(f"unexpected {text}")
-        if kind == "variable":
-            return self._variables.get(text.strip("${}"))
-        if kind == "null":
-            return None
-        return text[1:-1] if kind == "text" else _pattern(text)
-
-    def _next(self, operator: str) -> bool:
-        if self.rest and self.rest[0] == ("operator", operator):
-            self.rest.pop(0)
-            return True
+        return pattern(one).search(ref) is not None
+    except re.error:
         return False
 
 
-def _pattern(text: str) -> re.Pattern[str]:
-    body, _, flags = text[1:].rpartition("/")
-    return re.compile(body, re.IGNORECASE if "i" in flags else 0)
-
-
-def _search(left: Any, right: Any) -> bool:
-    pattern = right if isinstance(right, re.Pattern) else _pattern(str(right)) if right else None
-    return pattern is not None and pattern.search(left or "") is not None
-
-
-_COMPARISONS: dict[str, Any] = {
-    "==": lambda left, right: left == right,
-    "!=": lambda left, right: left != right,
-    "=~": _search,
-    "!~": lambda left, right: not _search(left, right),
-}
-
-
-def _true(value: Any) -> bool:
-    return value not in (None, "", False)
+def _listed(given: Any) -> list[Any]:
+    return given if isinstance(given, list) else [given]

@@ -42,7 +42,12 @@ def declared(section: Any) -> dict[str, str]:
     if not isinstance(section, dict):
         return {}
     values = {name: v.get("value") if isinstance(v, dict) else v for name, v in section.items()}
-    return {name: value for name, value in values.items() if isinstance(value, str)}
+    return {name: as_text(value) for name, value in values.items() if isinstance(value, str | int | float)}
+
+
+def as_text(value: Any) -> str:
+    """A scalar as GitLab passes it to a job: an unquoted 3.10 is a number and arrives as 3.1."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def of_job(job: Mapping[str, Any], global_variables: Mapping[str, str]) -> list[dict[str, str]]:
@@ -60,7 +65,7 @@ def _cells(parallel: Any) -> Iterator[dict[str, str]]:
     for row in (r for r in rows if isinstance(r, dict)):
         choices = [v if isinstance(v, list) else [v] for v in row.values()]
         for values in itertools.product(*choices):
-            yield {name: v for name, v in zip(row, values, strict=True) if isinstance(v, str)}
+            yield {name: as_text(v) for name, v in zip(row, values, strict=True)}
 
 
 def _inherited(job: Mapping[str, Any], global_variables: Mapping[str, str]) -> dict[str, str]:
@@ -69,7 +74,7 @@ def _inherited(job: Mapping[str, Any], global_variables: Mapping[str, str]) -> d
     rule = inherit.get("variables") if isinstance(inherit, dict) else None
     if isinstance(rule, list):
         return {name: value for name, value in global_variables.items() if name in rule}
-    return {} if rule == "false" else dict(global_variables)
+    return {} if rule is False else dict(global_variables)
 
 
 def _reason(name: str, variables: Mapping[str, str]) -> str:

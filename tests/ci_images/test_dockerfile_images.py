@@ -12,7 +12,7 @@ from shared.events import Files
 
 def images(dockerfile: str) -> list[ImageUse]:
     """The uses in a Dockerfile alone."""
-    return [u for u in images_of(Files(pipeline="{}", dockerfile=textwrap.dedent(dockerfile)))]
+    return images_of(Files(pipeline="{}", dockerfile=textwrap.dedent(dockerfile)))
 
 
 def test_arguments_stages_platforms_and_copies() -> None:

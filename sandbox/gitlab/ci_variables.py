@@ -1,0 +1,80 @@
+"""Variables of a pipeline: as the file gives them, GitLab's own `CI_*`, and their expansion."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from sandbox.gitlab.ci_yaml import CiError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VARIABLE = re.compile(r"\$\$|\$\{(\w+)\}|\$(\w+)|%(\w+)%")
+MAX_LENGTH = 65_536
+DEFINITION = "variable definition must be either a string or a hash"
+
+
+def declared(given: Any, where: str) -> dict[str, str]:
+    """The values of a `variables:` hash as text. Raises CiError in GitLab's words."""
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise CiError(f"{where} config should be a hash")
+    return {str(key): _value(value) for key, value in given.items()}
+
+
+def _value(given: Any) -> str:
+    if isinstance(given, dict):
+        given = given.get("value", "")
+    if isinstance(given, bool):
+        return str(given).lower()
+    if not isinstance(given, str | int | float):
+        raise CiError(DEFINITION)
+    return str(given)
+
+
+def predefined(ref: str, default_branch: str, source: str) -> dict[str, str]:
+    """What GitLab itself gives every pipeline; the server adds what it knows of project and commit."""
+    slug = re.sub(r"[^a-z0-9]", "-", ref.lower())[:63].strip("-")
+    return {
+        "CI": "true",
+        "GITLAB_CI": "true",
+        "CI_SERVER": "yes",
+        "CI_SERVER_NAME": "GitLab",
+        **({} if source == "merge_request_event" else {"CI_COMMIT_BRANCH": ref}),
+        "CI_COMMIT_REF_NAME": ref,
+        "CI_COMMIT_REF_SLUG": slug,
+        "CI_DEFAULT_BRANCH": default_branch,
+        "CI_PIPELINE_SOURCE": source,
+    }
+
+
+def is_predefined(name: str) -> bool:
+    """Whether the name is GitLab's own, so that a file's variable of that name goes before it."""
+    return name == "CI" or name.startswith(("CI_", "GITLAB_"))
+
+
+def expand(text: str, variables: Mapping[str, str], seen: tuple[str, ...] = ()) -> str:
+    """The text with its variables filled in, nested ones too; an unknown one is empty, `$$` is a dollar sign.
+
+    Raises CiError where variables go round in a circle or unfold without end.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if match.group() == "$$":
+            return "$"
+        name = match[1] or match[2] or match[3]
+        if name in seen[:-1]:
+            circle = ", ".join(f'"{one}"' for one in seen)
+            raise CiError(f"circular variable reference detected: [{circle}]")
+        if name not in variables or name in seen:
+            return match.group() if match[3] else ""
+        return expand(variables[name], variables, (*seen, name))
+
+    if len(seen) > len(variables):
+        return text
+    expanded = VARIABLE.sub(value, text)
+    if len(expanded) > MAX_LENGTH:
+        raise CiError("a variable is longer than 64 KiB once it is expanded")
+    return expanded

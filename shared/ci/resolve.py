@@ -1,0 +1,163 @@
+"""What a job is after `!reference`, `extends` and `default`, in the order in which GitLab applies them.
+
+Rules: GitLab's CI/CD YAML reference; `extends` merges mappings and replaces everything else, eleven levels deep.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shared.ci.located import Pointer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+REFERENCE_DEPTH = 10
+EXTENDS_DEPTH = 11
+# References can refer to references: what they stand for together stays bounded.
+EXPANSION_LIMIT = 20_000
+
+NOT_JOBS = frozenset({"after_script", "before_script", "cache", "default", "image", "include"}) | frozenset(
+    {"services", "spec", "stages", "types", "variables", "workflow"}
+)
+DEFAULTABLE = frozenset(
+    {"after_script", "artifacts", "before_script", "cache", "hooks", "id_tokens", "image"}
+) | frozenset({"interruptible", "retry", "services", "tags", "timeout"})
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong at a path; `position` is line and column from 1 where the path alone does not tell."""
+
+    rule: str
+    message: str
+    path: tuple[str | int, ...]
+    position: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """The jobs by name, the whole file with its references replaced, and what pointed to nothing.
+
+    `unknown` holds the top-level keys in which a reference leads out of this file.
+    """
+
+    jobs: dict[str, dict[str, Any]]
+    root: dict[str, Any]
+    problems: tuple[Problem, ...]
+    unknown: frozenset[str]
+
+
+def resolve(root: Mapping[str, Any], names: Sequence[str]) -> Resolution:
+    """The named jobs as GitLab would run them."""
+    references = _References(root)
+    whole = {key: references.follow(value, (key,)) for key, value in root.items()}
+    problems = list(references.problems)
+    jobs = {}
+    for name in names:
+        extended = _extended(name, whole, problems, (name,))
+        jobs[name] = {**_defaults(extended, whole), **extended}
+    return Resolution(jobs, whole, tuple(dict.fromkeys(problems)), frozenset(references.unknown))
+
+
+class _References:
+    """Replaces each `!reference [job, key, …]` by what it points to."""
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+        self._seen = 0
+        self.problems: list[Problem] = []
+        self.unknown: set[str] = set()
+
+    def follow(self, value: Any, path: tuple[str | int, ...], depth: int = 0) -> Any:
+        """The value without pointers; None stands where one leads nowhere."""
+        self._seen += 1
+        if self._seen > EXPANSION_LIMIT:
+            return None
+        if isinstance(value, Pointer):
+            return self._pointed(value, path, depth)
+        if isinstance(value, dict):
+            return {key: self.follow(item, (*path, key), depth) for key, item in value.items()}
+        if isinstance(value, list):
+            return list(self._items(value, path, depth))
+        return value
+
+    def _items(self, items: list[Any], path: tuple[str | int, ...], depth: int) -> Iterator[Any]:
+        """A list's items; a list that a pointer brings into a list is laid flat, as GitLab does with scripts."""
+        for number, item in enumerate(items):
+            found = self.follow(item, (*path, number), depth)
+            if isinstance(item, Pointer) and isinstance(found, list):
+                yield from found
+            else:
+                yield found
+
+    def _pointed(self, pointer: Pointer, path: tuple[str | int, ...], depth: int) -> Any:
+        target: Any = self._root
+        for key in pointer.path:
+            if not isinstance(target, dict) or key not in target:
+                self._report("points to nothing in this file", pointer, path)
+                return None
+            target = target[key]
+        if depth >= REFERENCE_DEPTH:
+            self._report(f"goes in a circle or more than {REFERENCE_DEPTH} levels deep", pointer, path)
+            return None
+        return self.follow(target, path, depth + 1)
+
+    def _report(self, what: str, pointer: Pointer, path: tuple[str | int, ...]) -> None:
+        self.unknown.add(str(path[0]))
+        # Where the file includes others, the target may stand there.
+        if "include" not in self._root:
+            message = f"!reference [{', '.join(pointer.path)}] {what}"
+            self.problems.append(Problem("unknown-reference", message, path, (pointer.line, 1)))
+
+
+def _extended(name: str, root: Mapping[str, Any], problems: list[Problem], chain: tuple[str, ...]) -> dict[str, Any]:
+    """The job with all that it extends; the last parent wins, the job itself over all."""
+    job = root.get(name)
+    if not isinstance(job, dict):
+        return {}
+    merged: dict[str, Any] = {}
+    for parent in _texts(job.get("extends")):
+        problem = _objection(parent, root, chain)
+        if problem:
+            problems.append(Problem("unknown-extends", f"job {name!r} {problem}", (name, "extends")))
+        else:
+            merged = _deep_merge(merged, _extended(parent, root, problems, (*chain, parent)))
+    return _deep_merge(merged, {key: value for key, value in job.items() if key != "extends"})
+
+
+def _objection(parent: str, root: Mapping[str, Any], chain: tuple[str, ...]) -> str:
+    """Why this parent cannot be extended, or nothing."""
+    if parent in chain:
+        return f"extends {parent!r} in a circle"
+    if len(chain) > EXTENDS_DEPTH:
+        return f"extends more than {EXTENDS_DEPTH} levels deep"
+    if not isinstance(root.get(parent), dict) and "include" not in root:
+        return f"extends {parent!r}, which is not in the file"
+    return ""
+
+
+def _deep_merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _deep_merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _defaults(job: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any]:
+    """What the job takes from `default` or the old global keywords, as far as its `inherit` lets it."""
+    inherit = job.get("inherit")
+    rule = inherit.get("default", True) if isinstance(inherit, dict) else True
+    if rule is False:
+        return {}
+    default = root.get("default")
+    known = {**root, **default} if isinstance(default, dict) else dict(root)
+    allowed = [key for key in DEFAULTABLE if not isinstance(rule, list) or key in rule]
+    return {key: known[key] for key in allowed if key in known}
+
+
+def _texts(value: Any) -> list[str]:
+    """A name or a list of names as a list."""
+    return [str(item) for item in value] if isinstance(value, list) else [value] if isinstance(value, str) else []

@@ -1,0 +1,39 @@
+"""What a secret looks like in clear, and what prints one."""
+
+from __future__ import annotations
+
+import re
+
+# Forms that only real tokens have; the issuers publish them for secret scanning.
+_TOKENS = re.compile(
+    r"glpat-[\w-]{20}|gh[pousr]_\w{36}|github_pat_\w{22}|AKIA[0-9A-Z]{16}|AIza[\w-]{35}|xox[abprs]-[\w-]{10,}"
+    r"|npm_\w{36}|pypi-AgE[\w-]{20}|sk-(?:ant-|proj-)?[\w-]{20,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.|hvs\.\w{20}"
+    r"|-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----",
+    re.ASCII,
+)
+_PASSWORD_IN_URL = re.compile(r"\bhttps?://[^\s:/@$]{1,64}:[^\s:/@$]{3,64}@")
+_SECRET_NAME = re.compile(r"(?:TOKEN|PASSWORD|PASSWD|SECRET|API_?KEY|PRIVATE_KEY|CREDENTIALS?)(?:_|$)", re.IGNORECASE)
+# Long, with letters and digits: no word that a test database has as its password.
+_RANDOM = re.compile(r"(?=.*[0-9])(?=.*[a-zA-Z])[\w+/=.!@#%^&*-]{16,}", re.ASCII)
+
+_VARIABLE = r"\$\{?\w*(?:TOKEN|PASSWORD|PASSWD|SECRET|_KEY\b|CREDENTIAL)"
+_PRINTED = re.compile(rf"(?:^|[\s(`])(?:echo|printf|cat\s*<<<)\b[^;&|]*{_VARIABLE}[^;&|]*(?P<rest>\|[^;&]*|)", re.ASCII)
+_TO_FILE = re.compile(r">>?\s*(?!/dev/(?:stdout|stderr|tty)|&)[\"']?[\w~$./{]")
+_SUBSTITUTION = re.compile(r"\$\([^()]*\)")
+
+
+def secret_in(text: str, name: str = "") -> bool:
+    """Whether a text, or the value of a variable of that name, is or holds a secret in clear."""
+    if _TOKENS.search(text) or _PASSWORD_IN_URL.search(text):
+        return True
+    return bool(_SECRET_NAME.search(name.strip())) and "$" not in text and bool(_RANDOM.fullmatch(text.strip()))
+
+
+def prints_secret(command: str) -> bool:
+    """Whether a command prints a variable named like a secret; giving it to standard input or a file does not."""
+    command = _SUBSTITUTION.sub("", command)
+    for printed in _PRINTED.finditer(command):
+        kept = "stdin" in printed["rest"] or _TO_FILE.search(printed[0])
+        if not kept:
+            return True
+    return False
