@@ -84,7 +84,7 @@ class Bus:
         try:
             yield cls(client, settings)
         finally:
-            with suppress(NatsError, asyncio.TimeoutError):
+            with suppress(NatsError, TimeoutError):
                 await client.flush(timeout=2)
             await client.close()
 
@@ -123,14 +123,17 @@ class Bus:
         body = event.model_dump_json().encode()
         if len(body) > MAX_BODY:
             raise Reject(f"{event.subject} is {len(body)} bytes, more than {MAX_BODY}; put what is large into a blob")
-        headers = envelope(event, source, cause)
+        return await self._insist(event.subject, body, envelope(event, source, cause))
+
+    async def _insist(self, subject: str, body: bytes, headers: Mapping[str, str]) -> bool:
+        """Offer until the answer is known: True stored, False was there. Retry where it is not known in time."""
         deadline = asyncio.get_running_loop().time() + PUBLISH_SECONDS
         while True:
-            stored = await self._offer(event.subject, body, headers)
+            stored = await self._offer(subject, body, headers)
             if stored is not None:
                 return stored
             if asyncio.get_running_loop().time() > deadline:
-                raise Retry(f"NATS did not take {event.subject} within {PUBLISH_SECONDS:.0f} s")
+                raise Retry(f"NATS did not take {subject} within {PUBLISH_SECONDS:.0f} s")
             await asyncio.sleep(0.05)
 
     async def _offer(self, subject: str, body: bytes, headers: Mapping[str, str]) -> bool | None:
@@ -157,8 +160,7 @@ class Bus:
             "greenrun-subject": msg.subject,
             "greenrun-reason": " ".join(reason.split())[:1000],
         }
-        while await self._offer(subject, msg.data, headers) is None:
-            await asyncio.sleep(0.1)
+        await self._insist(subject, msg.data, headers)
 
     async def dead_letters(self) -> list[DeadLetter]:
         """All dead letters, oldest first."""
@@ -183,7 +185,7 @@ class Bus:
                     following = (raw.seq or following) + 1
                     for recorded in _recorded(raw):
                         yield recorded
-            except (NatsError, APIError, ConnectionError, asyncio.TimeoutError) as error:
+            except (NatsError, APIError, ConnectionError, TimeoutError) as error:
                 log.debug("tail is interrupted", error=str(error))
             await asyncio.sleep(0.1)
 
@@ -221,7 +223,7 @@ class Bus:
                     subject=msg.subject, seq=reached, data=msg.data, headers=msg.headers, time=msg.metadata.timestamp
                 )
         finally:
-            with suppress(NatsError, APIError, asyncio.TimeoutError):
+            with suppress(NatsError, APIError, TimeoutError):
                 await subscription.unsubscribe()
 
     async def _last(self, stream: str, subject: str) -> RawStreamMsg | None:

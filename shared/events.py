@@ -303,7 +303,7 @@ class ImagesSeeded(Event):
 
 
 class CommitCreated(Event):
-    """The files are on the branch (`created` is False where the commit was found to exist already or for a rerun).
+    """The files are on the branch; `created` is False where the commit was there already, and for a rerun.
 
     `at` is when the committer said so; the monitor's deadline counts from it, whoever watches and however often.
     """

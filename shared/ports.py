@@ -146,7 +146,7 @@ class GitLab(Protocol):
         ...
 
     async def find_commit(self, project: Project, branch: str, trailer: str) -> Commit | None:
-        """The newest commit of the branch whose message has this trailer line; None where branch or commit is missing."""
+        """The newest commit of the branch with this trailer line; None where branch or commit is missing."""
         ...
 
     async def commit(

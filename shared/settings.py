@@ -44,7 +44,9 @@ class RegistrySettings(BaseSettings):
     nexus_registry: str = Field("ai-nexus:5001", description="host:port of the private registry, as images name it")
     registry_user: str | None = Field(None, description="user of the private registry")
     registry_password: SecretStr | None = Field(None, description="password of that user")
-    registry_insecure: bool = Field(False, description="speak http to the private registry (loopback always does)")
+    registry_insecure: bool = Field(
+        default=False, description="speak http to the private registry (loopback always does)"
+    )
     seed_mirror: str | None = Field(
         None, description="host:port of a mirror that serves every source under its full name; None asks the sources"
     )
@@ -68,3 +70,19 @@ class ModelSettings(BaseSettings):
     ollama_url: str = Field("http://ollama:11434", description="base URL of Ollama")
     ollama_model: str = Field("pipeline-generator-v5", description="name of the model")
     ollama_num_ctx: int = Field(32768, ge=2048, description="context size asked for, in tokens")
+
+
+class SourceSettings(BaseSettings):
+    """What may be cloned, and how much of it."""
+
+    analyzer_allowed_hosts: str = Field(
+        "github.com,gitlab.com,bitbucket.org,codeberg.org",
+        description="hosts that may be cloned from, with commas between; GitLab's own host always may",
+    )
+    allow_private_addresses: bool = Field(
+        default=False, description="clone from hosts that resolve into private ranges (GitLab's own host always may)"
+    )
+    clone_timeout: float = Field(120.0, gt=0, description="seconds for one clone")
+    clone_max_bytes: int = Field(1_000_000_000, ge=1, description="bytes that one clone may take on disk")
+    clone_max_files: int = Field(200_000, ge=1, description="files that a repository may have")
+    manifest_max_bytes: int = Field(1_000_000, ge=1, description="a manifest larger than this is not read")

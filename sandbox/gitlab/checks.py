@@ -3,164 +3,198 @@
 from __future__ import annotations
 
 import asyncio
-import re
+import os
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aiohttp
 
-from sandbox.gitlab.ci_rules import expand
+from sandbox.gitlab import executor_trace as trace
+from sandbox.gitlab.executor_builds import Build, builds
+from sandbox.gitlab.executor_dockerfile import UNKNOWN, DockerfileError, parents
+from sandbox.gitlab.executor_images import MANIFEST_TYPES, SECONDS, Images, Pulled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-    from sandbox.gitlab.ci import CompiledJob, Context
+    from sandbox.gitlab.ci_records import CompiledJob, Context
 
-FIRST_LINE = "[sandbox] No container engine here: this job was checked, not run (image, script syntax, artifacts).\n"
-MANIFEST_TYPES = ", ".join(
-    [
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-    ]
-)
-REGISTRY_SECONDS = 10.0
+    Say = Callable[[str], Awaitable[None]]
+
 PARSE_SECONDS = 10.0
-BUILDS = re.compile(
-    r"/kaniko/executor|\bbuildah\s+(?:bud|build)\b|\bdocker\s+(?:buildx\s+)?build\b|\bbuildctl\S*\s+build"
-)
-BUILD_ARGUMENT = re.compile(r"--(?:build-arg|opt build-arg:)[ =]\"?(\w+)=([^\s\"]+)")
-FROM = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE)
-ARG = re.compile(r"^\s*ARG\s+(\w+)(?:=(\S+))?", re.IGNORECASE)
+SYNTAX_ERROR = 2
+UNREADABLE = {
+    "kaniko": (
+        "Error: error resolving dockerfile path: please provide a valid path to a Dockerfile within the build context "
+        "with --dockerfile"
+    ),
+    "docker": "ERROR: failed to solve: failed to read dockerfile: open {path}: no such file or directory",
+    "buildkit": "error: failed to solve: failed to read dockerfile: open {path}: no such file or directory",
+    "buildah": "Error: stat {path}: no such file or directory",
+}
+WRONG = {
+    "kaniko": "error building image: parsing dockerfile: {words}",
+    "docker": "ERROR: failed to solve: {words}",
+    "buildkit": "error: failed to solve: {words}",
+    "buildah": "Error: {words}",
+}
+NO_PARENT = {
+    "kaniko": 'error building image: unable to retrieve image "{image}": {words}',
+    "docker": ("ERROR: failed to solve: {image}: failed to resolve source metadata for {image}: {words}"),
+    "buildkit": "error: failed to solve: {image}: failed to resolve source metadata for {image}: {words}",
+    "buildah": "Error: creating build container: initializing source docker://{image}: {words}",
+}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended, its trace, and GitLab's failure reason."""
+    """How a job ended, GitLab's failure reason, and the exit code where its script failed."""
 
     status: str
-    trace: str
     failure_reason: str | None = None
+    exit_code: int | None = None
+
+
+PASSED = Outcome("success")
+NOT_PREPARED = Outcome("failed", "runner_system_failure")
 
 
 class Check:
-    """Checks jobs against one registry."""
+    """Checks the jobs of one pipeline."""
 
-    def __init__(self, registry: str | None) -> None:
-        """`registry` is host:port, as image names begin."""
-        self._registry = registry
+    def __init__(self, images: Images, context: Context) -> None:
+        """Over one registry and the files of one commit."""
+        self._images = images
+        self._context = context
 
-    async def job(self, job: CompiledJob, context: Context, missing_artifacts: Sequence[str]) -> Outcome:
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, registry: str | None, context: Context) -> AsyncIterator[Check]:
+        """A check with its own connections to the registry (host:port)."""
+        timeout = aiohttp.ClientTimeout(total=SECONDS)
+        async with aiohttp.ClientSession(timeout=timeout, headers={"Accept": MANIFEST_TYPES}) as session:
+            yield cls(Images(registry, session), context)
+
+    async def job(self, job: CompiledJob, sources: Sequence[CompiledJob], say: Say) -> Outcome:
         """What would stop the job before its script does, in the order in which a runner meets it."""
-        trace = [FIRST_LINE, "Running with gitlab-runner (sandbox)\n", 'Preparing the "docker" executor\n']
-        for image in [*job.services, *([job.image] if job.image else [])]:
-            refusal = await self._refusal(image)
-            if refusal:
-                trace.append(f"Using Docker executor with image {image} ...\n{_pull_failed(image, refusal)}")
-                return Outcome("failed", "".join(trace), "runner_system_failure")
-            trace.append(f"Using docker image {image} ...\n")
-        if missing_artifacts:
-            names = ", ".join(missing_artifacts)
-            trace.append(f"This job depends on other jobs with expired/erased artifacts: {names}\n")
-            return Outcome("failed", "".join(trace), "missing_dependency_failure")
-        trace.append('Executing "step_script" stage of the job script\n')
-        trace += [f"$ {line}\n" for line in job.script]
-        complaint = await _syntax(job.script) or await self._build(job, context)
-        if complaint:
-            trace.append(f"{complaint}\nERROR: Job failed: exit code 1\n")
-            return Outcome("failed", "".join(trace), "script_failure")
-        return Outcome("success", "".join([*trace, "Job succeeded\n"]))
-
-    async def _build(self, job: CompiledJob, context: Context) -> str | None:
-        """For a job that builds the Dockerfile: are its parent images there, in the words of an image builder."""
-        script = "\n".join(job.script)
-        if not BUILDS.search(script):
-            return None
-        dockerfile = context.read("Dockerfile")
-        if dockerfile is None:
-            return "error checking context: can't stat 'Dockerfile': no such file or directory"
-        given = {name: expand(value, job.variables) for name, value in BUILD_ARGUMENT.findall(script)}
-        for image in parents(dockerfile, given):
-            refusal = await self._refusal(image)
-            if refusal:
-                return f'error building image: "{image}": {refusal}'
-        return None
-
-    async def _refusal(self, image: str) -> str | None:
-        """Why an image cannot be pulled, in the engine's words; None where it is there."""
-        host, _, rest = image.partition("/")
-        if self._registry is None or host != self._registry:
-            return f'Get "https://{host if "." in host or ":" in host else "registry-1.docker.io"}/v2/": i/o timeout'
-        name, tag = _split(rest)
-        if not name or not re.fullmatch(r"[\w][\w.-]{0,127}|sha256:[0-9a-f]{64}", tag):
-            return f'invalid reference format: "{image}"'
-        url = f"http://{self._registry}/v2/{name}/manifests/{tag}"
+        if job.trigger:
+            await say("Downstream pipelines are not started here.\n")
+            return Outcome("failed", "downstream_pipeline_creation_failed")
+        await say(trace.opening())
+        if not await self._prepared(job, say):
+            return NOT_PREPARED
+        await say(trace.section("get_sources", "Getting source from Git repository", self._checkout()))
+        if body := _downloads(job, sources):
+            await say(trace.section("download_artifacts", "Downloading artifacts", body))
         try:
-            status = await _status(url)
-        except (aiohttp.ClientConnectorError, ConnectionError):
-            return f'Get "http://{self._registry}/v2/": dial tcp {self._registry}: connect: connection refused'
-        except (aiohttp.ClientError, TimeoutError):
-            return f'Get "http://{self._registry}/v2/": context deadline exceeded'
-        if status == 200:  # noqa: PLR2004 - HTTP
-            return None
-        if status in (401, 403):
-            return "unauthorized: authentication required"
-        return f"manifest for {image} not found: manifest unknown: manifest unknown"
+            return await self._script(job, say)
+        except OSError as error:
+            await say(trace.system_failure(str(error)))
+            return NOT_PREPARED
+
+    async def _prepared(self, job: CompiledJob, say: Say) -> bool:
+        """Whether services and image can be pulled; GitLab names a failed pull a system failure of the runner."""
+        image = job.image or "of the runner's own configuration"
+        body = f"{trace.CLEAR}Using Docker executor with image {image} ...{trace.RESET}\n"
+        for wanted in [*job.services, *([] if job.image is None else [job.image])]:
+            service = f"{trace.CLEAR}Starting service {wanted} ...{trace.RESET}\n"
+            body += service if wanted in job.services else ""
+            pulled = await self._images.pull(wanted)
+            if pulled.refusal:
+                body += trace.pull_failed(wanted, pulled.refusal)
+                await say(trace.section("prepare_executor", 'Preparing the "docker" executor', body))
+                return False
+            body += trace.pulled(wanted, pulled.digest)
+        await say(trace.section("prepare_executor", 'Preparing the "docker" executor', body))
+        return True
+
+    def _checkout(self) -> str:
+        sha = self._context.variables.get("CI_COMMIT_SHORT_SHA") or "HEAD"
+        where = f"Checking out {sha} as detached HEAD (ref is {self._context.ref})..."
+        return f"{trace.GREEN}{where}{trace.RESET}\n"
+
+    async def _script(self, job: CompiledJob, say: Say) -> Outcome:
+        script = [*job.before_script, *job.script]
+        complaint, code = await _syntax(script), SYNTAX_ERROR
+        if not complaint:
+            complaint, code = await self._builds(script, job), 1
+        body = "".join(trace.command(line) for line in script) + (f"{complaint}\n" if complaint else "")
+        title = 'Executing "step_script" stage of the job script'
+        await say(trace.section("step_script", title, body))
+        if job.after_script:
+            await say(trace.section("after_script", "Running after_script", await _after(job)))
+        await say(trace.failed(code) if complaint else trace.succeeded())
+        return Outcome("failed", "script_failure", code) if complaint else PASSED
+
+    async def _builds(self, script: Sequence[str], job: CompiledJob) -> str:
+        """What the builder says where it cannot have the Dockerfile's parents; empty where it can."""
+        for build in builds(script, job.variables):
+            complaint = await self._build(build)
+            if complaint:
+                return complaint
+        return ""
+
+    async def _build(self, build: Build) -> str:
+        dockerfile = self._context.read(build.dockerfile)
+        if dockerfile is None:
+            there = build.dockerfile in self._context.files or UNKNOWN in build.dockerfile
+            return "" if there else UNREADABLE[build.builder].format(path=build.dockerfile)
+        try:
+            images = parents(dockerfile, build.arguments)
+        except DockerfileError as error:
+            return WRONG[build.builder].format(words=error)
+        for image in images:
+            pulled = await self._images.pull(image) if UNKNOWN not in image else Pulled()
+            if pulled.refusal:
+                words = _plain(image, pulled, build.builder)
+                return NO_PARENT[build.builder].format(image=image, words=words)
+        return ""
 
 
-async def _status(url: str) -> int:
-    """The status of HEAD, or of GET where the registry knows no HEAD."""
-    timeout = aiohttp.ClientTimeout(total=REGISTRY_SECONDS)
-    headers = {"Accept": MANIFEST_TYPES}
-    async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
-        async with session.head(url) as answer:
-            if answer.status != 405:  # noqa: PLR2004 - HTTP
-                return answer.status
-        async with session.get(url) as answer:
-            return answer.status
+def _plain(image: str, pulled: Pulled, builder: str) -> str:
+    """A refusal without the daemon that a builder does not speak to."""
+    if pulled.missing:
+        return {"docker": f"{image}: not found", "buildkit": f"{image}: not found"}.get(
+            builder, "MANIFEST_UNKNOWN: manifest unknown"
+        )
+    return pulled.refusal.removeprefix("Error response from daemon: ")
 
 
-async def _syntax(script: Sequence[str]) -> str | None:
-    """What a shell says of the script without running it; None where it parses."""
+def _downloads(job: CompiledJob, sources: Sequence[CompiledJob]) -> str:
+    """What is said of the artifacts of other jobs; a dependency that leaves none is no error to GitLab."""
+    lines = []
+    for source in sources:
+        if source.artifacts:
+            lines.append(f"Downloading artifacts for {source.name}...\n")
+        elif job.dependencies is not None:
+            lines.append(f"[sandbox] {source.name} declares no artifacts: there is nothing to download.\n")
+    return "".join(lines)
+
+
+async def _after(job: CompiledJob) -> str:
+    """The after_script; what is wrong with it is a warning and does not fail the job."""
+    complaint = await _syntax(job.after_script)
+    body = "".join(trace.command(line) for line in job.after_script)
+    if complaint:
+        words = "WARNING: after_script failed, but job will continue unaffected: exit code 2"
+        body += f"{complaint}\n{trace.YELLOW}{words}{trace.RESET}\n"
+    return body
+
+
+async def _syntax(script: Sequence[str]) -> str:
+    """What bash says of the script without running it; empty where it parses."""
     process = await asyncio.create_subprocess_exec(
-        "bash", "-n", stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *("bash", "--norc", "--noprofile", "-n"),
+        stdin=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},
     )
     try:
-        _, complaint = await asyncio.wait_for(process.communicate("\n".join(script).encode()), PARSE_SECONDS)
+        text = "\n".join(script).encode(errors="replace") + b"\n"
+        _, complaint = await asyncio.wait_for(process.communicate(text), PARSE_SECONDS)
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    return complaint.decode(errors="replace").strip() if process.returncode else None
-
-
-def parents(dockerfile: str, arguments: Mapping[str, str]) -> list[str]:
-    """The images that a Dockerfile builds on, its arguments filled in; stages and `scratch` are none."""
-    values: dict[str, str] = {}
-    stages: set[str] = set()
-    found = []
-    for line in dockerfile.splitlines():
-        if (arg := ARG.match(line)) and not found:
-            values[arg[1]] = arguments.get(arg[1], (arg[2] or "").strip("\"'"))
-        elif parent := FROM.match(line):
-            image = expand(parent[1], values)
-            if image not in stages and image != "scratch":
-                found.append(image)
-            if parent[2]:
-                stages.add(parent[2])
-    return found
-
-
-def _split(rest: str) -> tuple[str, str]:
-    """Repository and tag (or digest) of what follows the host."""
-    if "@" in rest:
-        name, _, digest = rest.partition("@")
-        return name.partition(":")[0], digest
-    name, _, tag = rest.partition(":")
-    return name, tag or "latest"
-
-
-def _pull_failed(image: str, refusal: str) -> str:
-    words = f'failed to pull image "{image}" with specified policies [always]: Error response from daemon: {refusal}'
-    return f'WARNING: Failed to pull image with policy "always": {refusal} (manager.go:250:0s)\nERROR: Job failed: {words} (manager.go:250:0s)\n'
+    return complaint.decode(errors="replace").strip() if process.returncode else ""

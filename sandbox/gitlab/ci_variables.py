@@ -55,26 +55,39 @@ def is_predefined(name: str) -> bool:
     return name == "CI" or name.startswith(("CI_", "GITLAB_"))
 
 
-def expand(text: str, variables: Mapping[str, str], seen: tuple[str, ...] = ()) -> str:
+def expand(text: str, variables: Mapping[str, str]) -> str:
     """The text with its variables filled in, nested ones too; an unknown one is empty, `$$` is a dollar sign.
 
     Raises CiError where variables go round in a circle or unfold without end.
     """
+    return _Expansion(variables).text(text, ())
 
-    def value(match: re.Match[str]) -> str:
+
+class _Expansion:
+    """One expansion; every variable is unfolded once."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self._known: dict[str, str] = {}
+
+    def text(self, text: str, inside: tuple[str, ...]) -> str:
+        """The text expanded; `inside` are the variables whose values it is part of."""
+        expanded = VARIABLE.sub(lambda match: self._one(match, inside), text)
+        if len(expanded) > MAX_LENGTH:
+            raise CiError("a variable is longer than 64 KiB once it is expanded")
+        return expanded
+
+    def _one(self, match: re.Match[str], inside: tuple[str, ...]) -> str:
         if match.group() == "$$":
             return "$"
         name = match[1] or match[2] or match[3]
-        if name in seen[:-1]:
-            circle = ", ".join(f'"{one}"' for one in seen)
-            raise CiError(f"circular variable reference detected: [{circle}]")
-        if name not in variables or name in seen:
+        if name not in self._variables:
             return match.group() if match[3] else ""
-        return expand(variables[name], variables, (*seen, name))
-
-    if len(seen) > len(variables):
-        return text
-    expanded = VARIABLE.sub(value, text)
-    if len(expanded) > MAX_LENGTH:
-        raise CiError("a variable is longer than 64 KiB once it is expanded")
-    return expanded
+        if inside and name == inside[-1]:
+            return ""
+        if name in inside:
+            circle = ", ".join(f'"{one}"' for one in inside)
+            raise CiError(f"circular variable reference detected: [{circle}]")
+        if name not in self._known:
+            self._known[name] = self.text(self._variables[name], (*inside, name))
+        return self._known[name]

@@ -27,7 +27,7 @@ class Reference:
 class _Loader(yaml.SafeLoader):
     """Safe YAML with `!reference`; a key that stands twice is an error."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT002 - PyYAML's
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: ARG002 - PyYAML's signature
         """Names as text, as GitLab has them (`on:` is not a boolean there either)."""
         seen: set[str] = set()
         for key, _ in node.value:
@@ -36,7 +36,7 @@ class _Loader(yaml.SafeLoader):
                 raise CiError(f"(<unknown>): duplicate key {name} at line {key.start_mark.line + 1}")
             seen.add(name)
         self.flatten_mapping(node)
-        return {str(key.value): self.construct_object(value, deep=True or deep) for key, value in node.value}
+        return {str(key.value): self.construct_object(value, deep=True) for key, value in node.value}
 
 
 def _reference(loader: _Loader, node: yaml.Node) -> Reference:
@@ -56,7 +56,7 @@ def parse(text: str) -> dict[str, Any]:
     if len(text.encode(errors="replace")) > MAX_BYTES:
         raise CiError(TOO_BIG)
     try:
-        documents = list(yaml.load_all(text, Loader=_Loader))  # noqa: S506 - a safe loader
+        documents = list(yaml.load_all(text, Loader=_Loader))
         document = documents[-1] if documents else None
         if not isinstance(document, dict):
             raise CiError("Invalid configuration format")

@@ -1,46 +1,55 @@
 """Runs the jobs of one pipeline in GitLab's order. Without a container engine each job is checked, not run.
 
-A check asks what would stop the job before its first line: is the image in the private registry, does the script
-parse, are the artifacts there that it was promised. The first line of every trace says that this is what happened.
+A check asks what would stop the job before its first line: are its images in the private registry, does the script
+parse, can its Dockerfile's parents be had. The first line of every trace says that this is what happened.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sandbox.gitlab.checks import Check, Outcome
+from sandbox.gitlab.executor_order import COMPLETED, STOPPED, Order
+from sandbox.gitlab.executor_trace import FIRST_LINE, timed_out
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from sandbox.gitlab.ci import CompiledJob, Context
+    from sandbox.gitlab.ci_records import CompiledJob, Context
 
     Report = Callable[["JobUpdate"], Awaitable[None]]
 
-COMPLETED = frozenset({"success", "failed", "canceled", "skipped"})
-STOPPED = COMPLETED | {"manual", "scheduled"}
+__all__ = ["COMPLETED", "STOPPED", "Executor", "JobUpdate"]
+
+JOBS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
 class JobUpdate:
-    """A change of one job; `at` in seconds since the epoch."""
+    """A change of one job: of its status, or an addition to its trace (then `status` is what it was).
+
+    `at` in seconds since the epoch. `allow_failure` is set where the exit code of a failed job is one that
+    `allow_failure:exit_codes` allows. After `failed`, a job that its `retry` runs again goes to `pending`.
+    """
 
     name: str
     status: str
     failure_reason: str | None = None
     trace_append: str = ""
     at: float = 0.0
+    allow_failure: bool | None = None
 
 
 class Executor:
     """Runs pipelines against one private registry (host:port; None where there is none to ask)."""
 
     def __init__(self, registry: str | None) -> None:
-        """Nothing is opened until a job runs."""
-        self._check = Check(registry)
+        """Nothing is opened until a pipeline runs."""
+        self._registry = registry
 
     async def run(
         self,
@@ -52,8 +61,8 @@ class Executor:
         done: Mapping[str, str] | None = None,
     ) -> None:
         """Every job to its end, or to `manual`; `done` are jobs of an earlier attempt that do not run again."""
-        pipeline = _Pipeline(jobs, self._check, report, context, cancel, dict(done or {}))
-        await pipeline.run()
+        async with Check.open(self._registry, context) as check:
+            await _Pipeline(jobs, check, report, cancel, dict(done or {})).run()
 
 
 class _Pipeline:
@@ -64,117 +73,110 @@ class _Pipeline:
         jobs: Sequence[CompiledJob],
         check: Check,
         report: Report,
-        context: Context,
         cancel: asyncio.Event,
         statuses: dict[str, str],
     ) -> None:
-        self._jobs = {job.name: job for job in jobs}
+        self._order = Order(jobs)
         self._check = check
         self._report = report
-        self._context = context
         self._cancel = cancel
-        self._statuses = {name: statuses.get(name, "created") for name in self._jobs}
+        self._statuses = {job.name: statuses.get(job.name, "created") for job in jobs}
+        self._allowed = {job.name: job.allow_failure for job in jobs}
+        self._slots = asyncio.Semaphore(JOBS_AT_ONCE)
 
     async def run(self) -> None:
         """Start whatever may start, until nothing is left that may."""
-        running: dict[asyncio.Task[None], str] = {}
-        while True:
-            if self._cancel.is_set():
-                await self._end_all(running)
-                return
-            await self._settle()
-            for job in self._startable(set(running.values())):
-                running[asyncio.create_task(self._run_job(job))] = job.name
-            if not running:
-                return
-            cancelled = asyncio.create_task(self._cancel.wait())
-            ended, _ = await asyncio.wait([*running, cancelled], return_when=asyncio.FIRST_COMPLETED)
-            cancelled.cancel()
-            for task in ended - {cancelled}:
-                running.pop(task)
-                task.result()
+        running: set[asyncio.Task[None]] = set()
+        cancelled = asyncio.create_task(self._cancel.wait())
+        try:
+            while not self._cancel.is_set():
+                running |= await self._start()
+                if not running:
+                    return
+                await asyncio.wait({*running, cancelled}, return_when=asyncio.FIRST_COMPLETED)
+                for task in [one for one in running if one.done()]:
+                    running.discard(task)
+                    task.result()
+        finally:
+            await _end({*running, cancelled})
+        await self._cancel_rest()
 
-    async def _settle(self) -> None:
-        """Give a status to every job that will not start: skipped, or waiting for a person."""
+    async def _start(self) -> set[asyncio.Task[None]]:
+        """A task for each job that may start now; jobs that will not start get their status."""
+        started: set[asyncio.Task[None]] = set()
         changed = True
         while changed:
             changed = False
-            for job in self._jobs.values():
-                if self._statuses[job.name] == "created" and self._reached(job):
-                    status = self._verdict(job)
-                    if status != "run":
-                        await self._set(job.name, status)
-                        changed = True
-
-    def _startable(self, running: set[str]) -> list[CompiledJob]:
-        return [
-            job
-            for job in self._jobs.values()
-            if self._statuses[job.name] == "created" and job.name not in running and self._reached(job)
-        ]
-
-    def _before(self, job: CompiledJob) -> list[CompiledJob]:
-        """The jobs that this one waits for: its needs, or all of the earlier stages."""
-        if job.needs is not None:
-            return [self._jobs[name] for name in job.needs]
-        return [other for other in self._jobs.values() if other.stage_index < job.stage_index]
-
-    def _reached(self, job: CompiledJob) -> bool:
-        """Whether all that comes before is over; a manual job that may not fail holds up what is behind it."""
-        return all(
-            self._statuses[other.name] in COMPLETED or (self._statuses[other.name] == "manual" and other.allow_failure)
-            for other in self._before(job)
-        )
-
-    def _verdict(self, job: CompiledJob) -> str:
-        """`run`, or the status of a job that does not start (on_success, on_failure, always: GitLab's rules)."""
-        before = self._before(job)
-        failed = any(self._statuses[other.name] == "failed" and not other.allow_failure for other in before)
-        if job.needs is not None:
-            failed = failed or any(self._statuses[other.name] == "skipped" for other in before)
-        starts = {"on_success": not failed, "on_failure": failed, "always": True, "manual": not failed}
-        if job.when == "delayed":
-            return "scheduled"
-        if not starts.get(job.when, False):
-            return "skipped"
-        return "manual" if job.when == "manual" else "run"
+            for job in self._order.jobs.values():
+                if self._statuses[job.name] != "created":
+                    continue
+                status = self._order.verdict(job, self._statuses, self._allowed)
+                if status is None:
+                    continue
+                await self._set(job, status)
+                changed = True
+                if status in {"pending", "scheduled"}:
+                    started.add(asyncio.create_task(self._run_job(job)))
+        return started
 
     async def _run_job(self, job: CompiledJob) -> None:
         """Run, and run again where the job's own `retry` says so."""
-        for attempt in range(job.retry + 1):
-            outcome = await self._attempt(job)
-            if outcome.status != "failed" or attempt == job.retry:
-                await self._set(job.name, outcome.status, outcome.failure_reason)
+        if job.when == "delayed":
+            await asyncio.sleep(job.start_in_seconds)
+            await self._set(job, "pending")
+        attempts = 0
+        while True:
+            async with self._slots:
+                outcome = await self._attempt(job)
+            if not _again(job, outcome, attempts):
                 return
-            await self._trace(job.name, f"\nRetrying ({attempt + 1} of {job.retry})\n")
+            attempts += 1
+            await self._set(job, "pending")
 
     async def _attempt(self, job: CompiledJob) -> Outcome:
-        await self._set(job.name, "running")
+        await self._set(job, "running")
+        await self._trace(job, FIRST_LINE)
         try:
             async with asyncio.timeout(job.timeout_seconds):
-                outcome = await self._check.job(job, self._context, self._missing_artifacts(job))
+                sources = [one for one in self._order.artifacts_from(job) if self._statuses[one.name] == "success"]
+                outcome = await self._check.job(job, sources, lambda text: self._trace(job, text))
         except TimeoutError:
-            words = f"ERROR: Job failed: execution took longer than {job.timeout_seconds}s seconds\n"
-            outcome = Outcome("failed", words, "job_execution_timeout")
-        await self._trace(job.name, outcome.trace)
+            outcome = Outcome("failed", "job_execution_timeout")
+            await self._trace(job, timed_out(job.timeout_seconds))
+        if outcome.exit_code in job.allow_failure_codes:
+            self._allowed[job.name] = True
+        await self._set(job, outcome.status, outcome.failure_reason)
         return outcome
 
-    def _missing_artifacts(self, job: CompiledJob) -> list[str]:
-        """Jobs whose artifacts this one depends on and which left none, because they did not succeed."""
-        wanted = job.dependencies or ()
-        return [name for name in wanted if self._jobs[name].artifacts and self._statuses[name] != "success"]
-
-    async def _end_all(self, running: dict[asyncio.Task[None], str]) -> None:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-        for name, status in self._statuses.items():
+    async def _cancel_rest(self) -> None:
+        for job in self._order.jobs.values():
+            status = self._statuses[job.name]
             if status not in STOPPED:
-                await self._set(name, "canceled")
+                if status == "running":
+                    await self._trace(job, "\x1b[31;1mERROR: Job failed: canceled\n\x1b[0;m")
+                await self._set(job, "canceled")
 
-    async def _set(self, name: str, status: str, failure_reason: str | None = None) -> None:
-        self._statuses[name] = status
-        await self._report(JobUpdate(name, status, failure_reason, at=time.time()))
+    async def _set(self, job: CompiledJob, status: str, failure_reason: str | None = None) -> None:
+        self._statuses[job.name] = status
+        allowed = True if self._allowed[job.name] and not job.allow_failure else None
+        await self._report(JobUpdate(job.name, status, failure_reason, at=time.time(), allow_failure=allowed))
 
-    async def _trace(self, name: str, text: str) -> None:
-        await self._report(replace(JobUpdate(name, self._statuses[name], at=time.time()), trace_append=text))
+    async def _trace(self, job: CompiledJob, text: str) -> None:
+        await self._report(JobUpdate(job.name, self._statuses[job.name], None, text, time.time()))
+
+
+def _again(job: CompiledJob, outcome: Outcome, attempts: int) -> bool:
+    """Whether a job runs once more after this outcome."""
+    if outcome.status != "failed" or attempts >= job.retry.most:
+        return False
+    if job.retry.exit_codes and outcome.exit_code is not None:
+        return outcome.exit_code in job.retry.exit_codes
+    return "always" in job.retry.when or outcome.failure_reason in job.retry.when
+
+
+async def _end(tasks: set[asyncio.Task[None] | asyncio.Task[bool]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with suppress(asyncio.CancelledError, Exception):
+            await task

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from services.healer.region import WIDE_LINES, Line, failing_region, lines_of
-from services.healer.table import FAILURE_REASONS, TABLE, UNKNOWN
+from services.healer.region import REGION_LINES, WIDE_LINES, Line, failing_region, lines_of
+from services.healer.table import FAILURE_REASONS, TABLE, UNKNOWN, Row
 from shared.ci.stages import STAGES
 from shared.events import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from shared.events import Job, Pipeline
 
 # What GitLab itself says is certain; a wider look, and a last line that nothing explains, are less so.
 CERTAIN = 1.0
 WIDER = 0.8
-# Classes that only count where they stand close to the end: far from it they are somebody's warning.
+# Classes that may be said far from the end; of the others a distant line is somebody's warning.
 _WIDE = frozenset({"test_failure", "build_failure", "lint_failure", "dependency_resolution"})
+_WIDE_ROWS = tuple(row for row in TABLE if row.error_class in _WIDE)
 # Where GitLab's reason names a class, the text may still say it more precisely.
 _REFINED = {
     "image_not_found": frozenset({"image_not_found", "auth", "rate_limit", "tls_network_error"}),
@@ -42,7 +43,7 @@ def classify_text(trace: bytes | str, *, failure_reason: str | None = None, job:
     """The diagnosis of one job from GitLab's reason and its trace; bounded whatever the trace is."""
     lines = lines_of(trace)
     said = FAILURE_REASONS.get(failure_reason or "")
-    found = _matched(failing_region(lines), job) or _matched_wide(failing_region(lines, WIDE_LINES), job)
+    found = _found(lines, job)
     if said is None:
         return found or _unexplained(lines, job)
     if found and found.error_class in _REFINED.get(said, frozenset({said})):
@@ -86,23 +87,22 @@ def _order(job: Job, pipeline: Pipeline) -> int:
     return len(STAGES) + stages.index(job.stage)
 
 
-def _matched(lines: list[Line], job: str) -> Diagnosis | None:
-    """The first row of the table that matches any line; of its lines the last."""
-    for row in TABLE:
-        for line in reversed(lines):
+def _matched(lines: list[Line], job: str, rows: Sequence[Row] = TABLE) -> Diagnosis | None:
+    """The first row that matches a line within its reach of the end; of its lines the last."""
+    for row in rows:
+        for line in reversed(lines if rows is _WIDE_ROWS else lines[-row.reach :]):
             if row.pattern.search(line.text):
                 return Diagnosis(row.error_class, _evidence(job, line.number, line.text), job, row.confidence)
     return None
 
 
-def _matched_wide(lines: list[Line], job: str) -> Diagnosis | None:
-    rows = [row for row in TABLE if row.error_class in _WIDE]
-    for row in rows:
-        for line in reversed(lines):
-            if row.pattern.search(line.text):
-                confidence = row.confidence * WIDER
-                return Diagnosis(row.error_class, _evidence(job, line.number, line.text), job, confidence)
-    return None
+def _found(lines: list[Line], job: str) -> Diagnosis | None:
+    """What the failing region says, else the last lines, else, less surely, a wider look."""
+    near = _matched(failing_region(lines), job) or _matched(lines[-REGION_LINES:], job)
+    if near:
+        return near
+    wide = _matched(failing_region(lines, WIDE_LINES), job, _WIDE_ROWS)
+    return replace(wide, confidence=wide.confidence * WIDER) if wide else None
 
 
 def _unexplained(lines: list[Line], job: str) -> Diagnosis:

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 # A trace can be anything; only its end is read, and long lines are cut.
 BYTES_LIMIT = 400_000
-LINE_LIMIT = 500
+LINE_HEAD = 500
+LINE_TAIL = 300
+LINE_READ = 10_000
 REGION_LINES = 80
 WIDE_LINES = 600
 
@@ -49,6 +51,7 @@ def failing_region(lines: list[Line], size: int = REGION_LINES) -> list[Line]:
 
 def _clean(line: str) -> str:
     """One line without colours, section markers and what a carriage return wrote over."""
-    line = _SECTION.sub("", _ANSI.sub("", line[: LINE_LIMIT * 20])).rstrip("\r")
+    line = _SECTION.sub("", _ANSI.sub("", line[:LINE_READ])).rstrip("\r")
     shown = line.rsplit("\r", 1)[-1]
-    return _CONTROL.sub("", _CLOCK.sub("", shown))[:LINE_LIMIT].rstrip()
+    text = _CONTROL.sub("", _CLOCK.sub("", shown)).rstrip()
+    return text if len(text) <= LINE_HEAD + LINE_TAIL else f"{text[:LINE_HEAD]} … {text[-LINE_TAIL:]}"

@@ -1,7 +1,7 @@
 """The error classes and what tells them, as data: an ordered table, first match by priority.
 
-Classes: the seed's ten and the added ones. Specific causes stand before generic ones; the words of each row are those of
-the tool that says them. A pattern sees one line of at most 500 characters.
+Classes: the seed's ten and the added ones. Specific causes stand before generic ones; the words of each row are
+those of the tool that says them. A pattern sees one line of bounded length.
 """
 
 from __future__ import annotations
@@ -12,39 +12,67 @@ from typing import NamedTuple
 UNKNOWN = "unknown"
 
 # GitLab's own `failure_reason` (CI/CD jobs API); script_failure and the like say nothing about the cause.
-FAILURE_REASONS: dict[str, str] = {
-    "runner_system_failure": "runner_system_failure",
-    "runner_unsupported": "runner_system_failure",
-    "scheduler_failure": "runner_system_failure",
-    "data_integrity_failure": "runner_system_failure",
-    "stale_schedule": "runner_system_failure",
-    "environment_creation_failure": "runner_system_failure",
-    "api_failure": "runner_system_failure",
-    "stuck_or_timeout_failure": "timeout_error",
-    "job_execution_timeout": "timeout_error",
-    "job_execution_server_timeout": "timeout_error",
-    "server_timeout_canceled": "timeout_error",
-    "missing_dependency_failure": "artifact_missing",
-    "image_pull_failure": "image_not_found",
-    "archived_failure": "auth",
-    "forward_deployment_failure": "auth",
-    "protected_environment_failure": "auth",
-    "insufficient_bridge_permissions": "auth",
-    "user_blocked": "auth",
-    "ci_quota_exceeded": "rate_limit",
+_REASONS_BY_CLASS: dict[str, tuple[str, ...]] = {
+    "runner_system_failure": (
+        "runner_system_failure",
+        "runner_configuration_error",
+        "runner_external_dependency_failure",
+        "runner_interrupted",
+        "runner_unsupported",
+        "stale_schedule",
+        "scheduler_failure",
+        "data_integrity_failure",
+        "environment_creation_failure",
+        "api_failure",
+        "job_router_failure",
+        "no_updates_running",
+        "no_updates_canceling",
+        "stuck_pending_with_matching_runners",
+        "stuck_pending_no_matching_runners",
+        "no_matching_runner",
+    ),
+    "timeout_error": (
+        "stuck_or_timeout_failure",
+        "job_execution_timeout",
+        "job_execution_server_timeout",
+        "server_timeout_running",
+        "server_timeout_canceling",
+    ),
+    "artifact_missing": ("missing_dependency_failure",),
+    "image_not_found": ("image_pull_failure",),
+    "auth": (
+        "forward_deployment_failure",
+        "protected_environment_failure",
+        "insufficient_bridge_permissions",
+        "insufficient_upstream_permissions",
+        "secrets_manager_access_denied",
+        "secrets_provider_not_found",
+        "user_blocked",
+        "job_token_expired",
+        "ip_restriction_failure",
+        "builds_disabled",
+        "project_deleted",
+        "deployment_rejected",
+    ),
+    "rate_limit": ("ci_quota_exceeded",),
 }
+FAILURE_REASONS = {reason: error_class for error_class, reasons in _REASONS_BY_CLASS.items() for reason in reasons}
 
 
 class Row(NamedTuple):
-    """One row: a line that matches has this class; `confidence` between 0 and 1 says how often that is right."""
+    """One row: a line that matches has this class.
+
+    `confidence` between 0 and 1 says how often that is right; `reach` is how many lines before the end still count.
+    """
 
     error_class: str
     pattern: re.Pattern[str]
     confidence: float
+    reach: int
 
 
-def _row(error_class: str, confidence: float, *patterns: str) -> Row:
-    return Row(error_class, re.compile("|".join(patterns), re.IGNORECASE), confidence)
+def _row(error_class: str, confidence: float, *patterns: str, reach: int = 80) -> Row:
+    return Row(error_class, re.compile("|".join(patterns), re.IGNORECASE), confidence, reach)
 
 
 TABLE: tuple[Row, ...] = (
@@ -54,7 +82,7 @@ TABLE: tuple[Row, ...] = (
     _row(
         "out_of_memory",
         0.95,
-        r"OutOfMemoryError",
+        r"(?<!HeapDumpOn)OutOfMemoryError",
         r"heap out of memory",
         r"OOM[- ]?killed",
         r"cannot allocate memory",
@@ -93,10 +121,15 @@ TABLE: tuple[Row, ...] = (
         "runner_system_failure",
         0.95,
         r"Job failed \(system failure\)",
-        r"cannot connect to the docker daemon",
         r"lost communication with the server",
         r"runner has received a shutdown signal",
+    ),
+    _row(
+        "service_connection",
+        0.95,
+        r"cannot connect to the docker daemon",
         r"error during connect:.{0,80}docker",
+        r"service .{0,80}(?:healthcheck failed|probably didn't start properly)",
     ),
     _row(
         "timeout_error",
@@ -108,25 +141,6 @@ TABLE: tuple[Row, ...] = (
         r"maximum time limit for jobs",
         r"execution expired",
         r"job (?:has )?timed out",
-    ),
-    _row(
-        "auth",
-        0.95,
-        r"permission denied \(publickey",
-        r"denied: requested access to the resource",
-        r"unauthorized: (?:authentication|access|incorrect)",
-        r"ReasonPhrase: ?(?:Unauthorized|Forbidden)",
-        r"HTTP Basic: access denied",
-        r"invalid username or password",
-        r"could not read (?:Username|Password) for",
-        r"no basic auth credentials",
-        r"authentication (?:required|failed) (?:for|by)",
-        r"fatal: Authentication failed",
-        r"npm ERR! (?:code )?E40[13]\b",
-        r"(?:status code|returned error|response status)[: ]+40[13]\b",
-        r"Host key verification failed",
-        r"bad credentials",
-        r"insufficient[_ ]scope",
     ),
     _row(
         "invalid_stage",
@@ -168,21 +182,6 @@ TABLE: tuple[Row, ...] = (
         r"Vulnerabilities found!",
     ),
     _row(
-        "lint_failure",
-        0.95,
-        r"checkstyle.{0,40}violation",
-        r"spotless(?:Check|Apply|JavaCheck)|The following files had format violations",
-        r"^Found \d+ errors?\.(?: .*)?$",
-        r"would reformat|files? would be reformatted",
-        r"✖ \d+ problems? \(",
-        r"\d+ offenses? detected",
-        r"Execution failed for task '\S*(?:checkstyle|pmd|ktlint|detekt|spotless|codenarc|lint)\w*'",
-        r"\bErrors? (?:found )?in .{0,40}(?:eslint|tslint|rubocop)",
-        r"^\S+\.py:\d+:\d+:? [EWFCN]\d{3} ",
-        r"You have \d+ (?:Checkstyle|PMD) violation",
-        r"Running TSLint.{0,20}failed|Code style issues (?:were )?found",
-    ),
-    _row(
         "test_failure",
         0.95,
         r"={3,}.{0,80}\b\d+ (?:failed|errors?)\b.{0,80} in [\d.:]+",
@@ -205,10 +204,53 @@ TABLE: tuple[Row, ...] = (
         r"coverage threshold|fail under|Coverage .{0,60}does not meet",
         r"^\s*[1-9]\d* (?:tests? )?failed\b",
         r"\d+ runs, \d+ assertions, (?:[1-9]\d* failures|\d+ failures, [1-9]\d* errors)",
-        r"BUILD FAILURE.{0,10}test|MojoFailure.{0,40}(?:surefire|failsafe)|(?:surefire|failsafe)-plugin.{0,80}(?:test|verify)",
+        r"(?:surefire|failsafe)-plugin.{0,80}(?:test|verify)",
         r"FAILURES!$",
         r"^Tests: \d+, Assertions: \d+.{0,30}(?:Failures|Errors): [1-9]",
         r"Executed \d+ of \d+ .{0,20}\([1-9]\d* FAILED\)",
+    ),
+    _row(
+        "lint_failure",
+        0.95,
+        r"Checkstyle (?:rule )?violations (?:were )?found|\b[1-9]\d* checkstyle",
+        r"spotless(?:Check|Apply|JavaCheck)|The following files had format violations",
+        r"^Found \d+ errors?\.(?: .*)?$",
+        r"would reformat|files? would be reformatted",
+        r"✖ \d+ problems? \(",
+        r"\d+ offenses? detected",
+        r"Execution failed for task '\S*(?:checkstyle|pmd|ktlint|detekt|spotless|codenarc|lint)\w*'",
+        r"\bErrors? (?:found )?in .{0,40}(?:eslint|tslint|rubocop)",
+        r"^\S+\.py:\d+:\d+:? [EWFCN]\d{3} ",
+        r"You have [1-9]\d* (?:Checkstyle|PMD) violation",
+        r"Running TSLint.{0,20}failed|Code style issues (?:were )?found",
+    ),
+    _row(
+        "build_failure",
+        0.93,
+        r"COMPILATION ERROR|Compilation failed|Compile failed|compilation terminated",
+        r"Fatal error compiling|invalid target release",
+        r"\berror: (?:illegal start|cannot find symbol|incompatible types|class, interface|package \S+ does not exist)",
+        r"Execution failed for task '\S*compile\w*'|:compile\w+ FAILED",
+        r"error TS\d+:|error\[E\d+\]|undefined reference to|ld returned 1 exit status",
+    ),
+    _row(
+        "auth",
+        0.95,
+        r"permission denied \(publickey",
+        r"denied: requested access to the resource",
+        r"unauthorized: (?:authentication|access|incorrect)",
+        r"ReasonPhrase: ?(?:Unauthorized|Forbidden)",
+        r"HTTP Basic: access denied",
+        r"invalid username or password",
+        r"could not read (?:Username|Password) for",
+        r"no basic auth credentials",
+        r"authentication (?:required|failed) (?:for|by)",
+        r"fatal: Authentication failed",
+        r"npm ERR! (?:code )?E40[13]\b",
+        r"(?:status code|returned error|response status)[: ]+40[13]\b",
+        r"Host key verification failed",
+        r"bad credentials",
+        r"insufficient[_ ]scope",
     ),
     _row(
         "tls_network_error",
@@ -257,11 +299,13 @@ TABLE: tuple[Row, ...] = (
         r"exited with 127\b|exit code:? 127\b",
         r"spawn \S+ ENOENT",
         r"No module named (?:pytest|pip|build|ruff|bandit|venv)\b",
+        reach=25,
     ),
     _row(
         "permission_error",
         0.9,
         r"permission denied",
+        r"exit(?:ed with)?(?: code)?:? 126\b",
         r"\bEACCES\b|\bEPERM\b",
         r"operation not permitted",
         r"access (?:is )?denied",
@@ -290,22 +334,17 @@ TABLE: tuple[Row, ...] = (
         "test_failure",
         0.85,
         r"AssertionError|AssertionFailedError|ComparisonFailure|assertion failed",
-        r"Test \S+ (?:FAILED|failed)|^FAIL[: ]|\bFAILED$",
+        r"Test \S+ failed|(?-i:^FAIL[: ]|(?<!BUILD) FAILED$)",
         r"Failed at the \S+ (?:test|coverage)\S* script",
         r"Execution failed for task '\S*[tT]est\w*'",
         r"^\[ERROR\] +\S+Test\b|^\s*✕ |^E   ",
-        r"The command \".{0,200}\b(?:test|tests|pytest|py\.test|tox|nosetests|rspec|jest|mocha|check|verify|coverage)\b",
+        r"The command \".{0,200}\b(?:tests?|pytest|py\.test|tox|nosetests|rspec|jest|mocha|check|verify|coverage)\b",
         r"^ERROR: +py\d+: commands failed",
     ),
     _row(
         "build_failure",
         0.85,
-        r"COMPILATION ERROR|Compilation failed|Compile failed|compilation (?:error|terminated)",
-        r"Fatal error compiling|invalid target release",
-        r"\berror: (?:illegal start|cannot find symbol|incompatible types|class, interface|package \S+ does not exist)",
-        r"Execution failed for task '\S*compile\w*'|:compile\w+ FAILED",
-        r"error TS\d+:|error\[E\d+\]|SyntaxError|fatal error: \S+: No such file",
-        r"undefined reference to|ld returned 1 exit status|collect2: error",
+        r"compilation error|SyntaxError|fatal error: \S+: No such file",
         r"Module not found: Error|Cannot find module|ModuleNotFoundError",
         r"^\d+ errors?$",
         r"failed to solve:|BUILD FAILED|build failed|BUILD FAILURE|Failed to execute goal",

@@ -111,7 +111,7 @@ def check_dockerfile(text: str) -> Iterator[Finding]:
 def _unknown(instruction: Instruction) -> Finding:
     near = next(iter(difflib.get_close_matches(instruction.word, INSTRUCTIONS, 1)), None)
     message = f"{instruction.word[:40]!r} is no Dockerfile instruction"
-    return _finding(instruction.line, "dockerfile-instruction", message, near and f"did you mean {near}?")
+    return _finding(instruction.line, "dockerfile-instruction", message, near)
 
 
 def _from(instruction: Instruction, stages: _Stages) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One statement: `rule` is its stable id, line and column count from 1, `fix` says what to write instead."""
+    """One statement: `rule` is its stable id, line and column count from 1, `fix` is the text to write there instead."""
 
     rule: str
     severity: Severity

@@ -42,7 +42,7 @@ def _finding(document: Document, key: str, error: ValidationError) -> Finding:
     unknown = _unknown_key(error)
     if unknown:
         path, near = (*path, unknown), _nearest(unknown, error)
-        fix = f"did you mean {near!r}?" if near else None
+        fix = near or None
         return at(document, path, "schema", f"{_where(path)}: GitLab knows no such key", fix=fix)
     return at(document, path, "schema", f"{_where(path)}: {_said(error)}")
 

@@ -127,7 +127,7 @@ def _named(document: Document, name: str, word: str, need: Need) -> Iterator[Fin
             return
         near = _nearest(need.job, document.jobs)
         message = f"job {name!r}: {word} names {need.job!r}, which is no job of this pipeline"
-        yield at(document, need.path, "unknown-need", message, fix=near and f"did you mean {near!r}?")
+        yield at(document, need.path, "unknown-need", message, fix=near)
         return
     if _order(document, target) > _order(document, document.resolved[name]):
         message = f"job {name!r}: {word} names {need.job!r}, which runs in a later stage"

@@ -34,12 +34,12 @@ MANIFESTS = {
 # How the image installs: without the tools of development, into the image's own environment.
 PRODUCTION = {
     "poetry": "poetry install --no-root --only main",
-    "uv": "uv export --frozen --no-dev --no-emit-project > /tmp/requirements.txt && pip install -r /tmp/requirements.txt",
+    "uv": "uv export --frozen --no-dev --no-emit-project --output-file /tmp/locked.txt && pip install -r /tmp/locked.txt",
     "pipenv": "pipenv install --system --deploy",
 }
-_environment = jinja2.Environment(
+_environment = jinja2.Environment(  # noqa: S701 - the output is YAML and Dockerfile, not HTML
     loader=jinja2.FileSystemLoader(HERE), undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True
-)  # the output is YAML and Dockerfile, quoted by `json` where a value comes from outside
+)
 _environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False)
 
 
@@ -73,9 +73,11 @@ def source_images() -> tuple[str, ...]:
 def _values(analysis: Analysis, registry: str, builder: str) -> dict[str, Any]:
     """All that the templates ask for."""
     recipe = _load(RECIPES[analysis.language])
-    recipe = {**recipe, **recipe.get("frameworks", {}).get(analysis.framework, {})}
+    recipe = {**recipe, **recipe.get("frameworks", {}).get(analysis.framework or "", {})}
     jobs = {**_load(RECIPES[analysis.language])["jobs"], **recipe["jobs"]}
-    name = analysis.package_manager if analysis.package_manager in recipe["managers"] else recipe["default_manager"]
+    name = str(
+        analysis.package_manager if analysis.package_manager in recipe["managers"] else recipe["default_manager"]
+    )
     manager = recipe["managers"][name]
     tools = _load("tools")
     source = manager.get("image", recipe["image"]).format(version=analysis.version or recipe["default_version"])

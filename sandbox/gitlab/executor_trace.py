@@ -1,0 +1,69 @@
+"""The words of a job's trace, in the look of GitLab's runner: sections, colours, and its errors."""
+
+from __future__ import annotations
+
+import time
+
+from sandbox.gitlab.ci_duration import spoken
+
+FIRST_LINE = "[sandbox] This job was checked, not run in a container: no container engine was found.\n"
+CLEAR, RED, GREEN, CYAN, YELLOW, RESET = "\x1b[0K", "\x1b[31;1m", "\x1b[32;1m", "\x1b[36;1m", "\x1b[0;33m", "\x1b[0;m"
+VERSION = "gitlab-runner 18.2.0 (sandbox)"
+
+
+def opening() -> str:
+    """What a runner says before anything else."""
+    return f"{CLEAR}Running with {VERSION}{RESET}\n{CLEAR}  on sandbox, system ID: s_sandbox{RESET}\n"
+
+
+def section(name: str, title: str, body: str) -> str:
+    """A section that the web page can fold, with its markers."""
+    at = int(time.time())
+    begin = f"section_start:{at}:{name}\r{CLEAR}{CLEAR}{CYAN}{title}{RESET}\n"
+    return f"{begin}{body}section_end:{at}:{name}\r{CLEAR}\n"
+
+
+def pulled(image: str, digest: str) -> str:
+    """An image that is there."""
+    name = image.partition("@")[0]
+    return (
+        f"{CLEAR}Pulling docker image {image} ...{RESET}\n"
+        f"{CLEAR}Using docker image {digest} for {image} with digest {name}@{digest} ...{RESET}\n"
+    )
+
+
+def pull_failed(image: str, refusal: str) -> str:
+    """An image that cannot be pulled: the daemon's refusal as a warning, then the error that ends the job."""
+    where = "(manager.go:251:0s)"
+    words = f'failed to pull image "{image}" with specified policies [always]: {refusal} {where}'
+    return (
+        f"{CLEAR}Pulling docker image {image} ...{RESET}\n"
+        f'{YELLOW}WARNING: Failed to pull image with policy "always": {refusal} {where}{RESET}\n'
+        f"{RED}ERROR: Job failed: {words}\n{RESET}"
+    )
+
+
+def command(line: str) -> str:
+    """A command as the runner echoes it: its first line, and that there is more."""
+    first, _, more = line.strip("\n").partition("\n")
+    return f"{GREEN}$ {first}{' # collapsed multi-line command' if more else ''}{RESET}\n"
+
+
+def failed(exit_code: int) -> str:
+    """The end of a job whose script failed."""
+    return f"{RED}ERROR: Job failed: exit code {exit_code}\n{RESET}"
+
+
+def system_failure(words: str) -> str:
+    """The end of a job that the runner could not run."""
+    return f"{RED}ERROR: Job failed (system failure): {words}\n{RESET}"
+
+
+def succeeded() -> str:
+    """The end of a job that passed."""
+    return f"{GREEN}Job succeeded{RESET}\n"
+
+
+def timed_out(seconds: int) -> str:
+    """The end of a job that took longer than its timeout."""
+    return f"{RED}ERROR: Job failed: execution took longer than {spoken(seconds)} seconds\n{RESET}"

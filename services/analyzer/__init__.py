@@ -1,0 +1,1 @@
+"""Analyzer: says what a repository is, from its file names and manifests alone."""

@@ -1,0 +1,112 @@
+"""Prompts, the reading of answers, and the proposal; pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from shared.events import Files, FilesGenerated, Proposal, RunFailed, TemplateResolved
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from shared.ci.finding import Finding
+    from shared.events import Origin
+
+ANSWER_SCHEMA: dict[str, object] = {
+    "type": "object",
+    "properties": {"pipeline": {"type": "string"}, "dockerfile": {"type": "string"}},
+    "required": ["pipeline", "dockerfile"],
+    "additionalProperties": False,
+}
+MAX_ANSWER = 200_000
+MAX_FACTS = 20_000
+REGISTRY_LINE = re.compile(r"""^(\s*REGISTRY:\s*|\s*ARG\s+REGISTRY=)["']?[^\s"'#]+["']?[ \t]*$""", re.MULTILINE)
+
+
+class Unusable(ValueError):  # noqa: N818 - what the answer is
+    """The answer holds no two files; its text says why."""
+
+
+def from_template(event: TemplateResolved, registry: str) -> Files | None:
+    """The template's own files, naming this registry; None where one of them is missing."""
+    template = event.template
+    if template is None or template.pipeline is None or template.dockerfile is None:
+        return None
+    return Files(
+        pipeline=with_registry(template.pipeline, registry), dockerfile=with_registry(template.dockerfile, registry)
+    )
+
+
+def with_registry(text: str, registry: str) -> str:
+    """The text with this registry where it declares REGISTRY, which is the only place where a file names it."""
+    return REGISTRY_LINE.sub(lambda match: match[1] + _like(match[0], registry), text)
+
+
+def facts(event: TemplateResolved) -> str:
+    """What the prompt says of the repository, as JSON within a budget of characters."""
+    return event.analysis.model_dump_json(exclude={"evidence"}, indent=1)[:MAX_FACTS]
+
+
+def read_answer(text: str) -> Files:
+    """The two files of a model's answer; fences, prose around the JSON and control characters are tolerated."""
+    if len(text) > MAX_ANSWER:
+        raise Unusable(f"the answer is {len(text)} characters long")
+    decoder = json.JSONDecoder(strict=False)
+    for start in (match.start() for match in re.finditer(r"\{", text)):
+        try:
+            document, _ = decoder.raw_decode(text, start)
+        except (json.JSONDecodeError, RecursionError):
+            continue
+        if isinstance(document, dict) and {"pipeline", "dockerfile"} <= document.keys():
+            return _files(document)
+    raise Unusable("the answer has no JSON object with the keys pipeline and dockerfile")
+
+
+def generated(
+    event: TemplateResolved, files: Files, origin: Origin, *, model: str | None, notes: Iterable[str]
+) -> FilesGenerated:
+    """The next event; the origin says what really wrote the files."""
+    used = event.template is not None and origin in {"template", "template+model"}
+    proposal = Proposal(
+        submission=event.submission,
+        analysis=event.analysis,
+        decision=event.decision,
+        origin=origin,
+        model=model,
+        template_id=event.template.id if event.template and used else None,
+        files=files,
+        notes=tuple(notes),
+    )
+    return FilesGenerated(run_id=event.run_id, attempt=event.attempt, proposal=proposal)
+
+
+def failed(event: TemplateResolved, notes: Sequence[str]) -> RunFailed:
+    """Nothing could write the files."""
+    language = event.analysis.language
+    reason = f"there is no recipe for the language {language!r} and no model gave usable files"
+    advice = "set LLM_PROVIDER=ollama, or add a template for it"
+    evidence = "\n".join(notes)
+    return RunFailed(
+        run_id=event.run_id, attempt=event.attempt, phase="generator", reason=f"{reason}; {advice}", evidence=evidence
+    )
+
+
+def said(findings: Iterable[Finding]) -> list[str]:
+    """The findings as sentences for a model or a note, at most twenty."""
+    return [str(finding) for finding in findings][:20]
+
+
+def _files(document: dict[str, Any]) -> Files:
+    texts = {}
+    for name in ("pipeline", "dockerfile"):
+        text = document[name]
+        if not isinstance(text, str) or not text.strip():
+            raise Unusable(f"{name} is not a text")
+        texts[name] = "".join(c for c in text if c.isprintable() or c in "\n\t").strip() + "\n"
+    return Files(pipeline=texts["pipeline"], dockerfile=texts["dockerfile"])
+
+
+def _like(line: str, registry: str) -> str:
+    return f'"{registry}"' if ":" in line.split("REGISTRY")[1][:1] else registry

@@ -1,0 +1,198 @@
+"""What to do about a failed pipeline: facts in, next event out; pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from services.healer.classify import Diagnosis
+from services.healer.guard import loosens
+from services.healer.strategies import invalid_stage, yaml_syntax
+from services.healer.strategies.fix import Fix, unified_diff
+from services.healer.table import UNKNOWN
+from shared.ci.lint import check, errors
+from shared.events import Evidence, FilesGenerated, Origin, PipelineFailed, Repair, Rerun, RunFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+RERUN = "run again"
+MODEL = "model"
+# A diff enters an event that stays under 256 KB, once for each attempt.
+DIFF_LIMIT = 8_000
+MODEL_TRIES = 3
+
+# The project's own news, and what only a person can grant: reported, never healed by weakening a job.
+REPORTED: dict[str, str] = {
+    "test_failure": "the project's tests fail; mend the code or the tests, then submit again",
+    "lint_failure": "the project's code breaks its lint rules; mend the code, then submit again",
+    "vulnerability_found": "a scanner found vulnerabilities; update what it names, then submit again",
+    "auth": "access was refused; give the account or token the right that the evidence names, then retry the run",
+}
+# What looks flaky or infrastructural gets one run again without a change before anything is spent on a repair.
+RERUN_ONCE = frozenset({"runner_system_failure", "rate_limit", "tls_network_error", "service_connection", "disk_full"})
+# What a person should do where no repair is known, by class.
+ADVICE: dict[str, str] = {
+    "image_not_found": "push the image to the registry, or name one that exists",
+    "tls_network_error": "use an image that has what is installed at run time, or give the runner the mirror and its CA",
+    "service_connection": "check that the service is declared in the job and reachable under its alias",
+    "missing_command": "use an image that has the tool, or install it in before_script",
+    "build_failure": "mend the build, or the toolchain's version in image and Dockerfile",
+    "permission_error": "mend the file's mode or the user in the Dockerfile, or the registry's rights",
+    "timeout_error": "raise the job's timeout, add a cache, or split the job",
+    "artifact_missing": "mend the artifact's path in the job that makes it, or the needs of the job that uses it",
+    "yaml_syntax": "mend the YAML where GitLab says",
+    "invalid_stage": "name one of the declared stages",
+    "dependency_resolution": "mend the versions in the manifest or its lockfile",
+    "out_of_memory": "give the runner more memory, or the tool a limit",
+    "disk_full": "free space on the runner",
+    "rate_limit": "wait, or seed from a mirror",
+    "runner_system_failure": "look at the runner",
+    UNKNOWN: "read the job's log",
+}
+OUTCOMES: dict[str, str] = {
+    "canceled": "the pipeline was canceled on GitLab; retry the run to go on",
+    "skipped": "GitLab skipped the pipeline (a [skip ci] in the message, or rules that let nothing run)",
+    "no_pipeline": "GitLab made no pipeline for the commit; check that CI is on and that the rules let jobs run",
+    "blocked": "the pipeline waits for a person (a manual job); start or remove it on GitLab",
+    "deadline": "the pipeline did not end in time; check that a runner takes its jobs, or raise the time limit",
+}
+
+
+def ended(event: PipelineFailed, limit: int) -> RunFailed | None:
+    """The end of the run where the outcome alone decides it, or all attempts are used."""
+    sentence = OUTCOMES.get(event.outcome)
+    if sentence and not event.pipeline.yaml_errors:
+        return failed(event, f"{event.outcome}: {sentence}", "; ".join(event.pipeline.reasons))
+    if len(event.proposal.repairs) >= limit:
+        return failed(event, f"{limit} repairs did not make the pipeline green; {_tried(event)}", _story(event))
+    return None
+
+
+def reported(event: PipelineFailed, diagnosis: Diagnosis) -> RunFailed | None:
+    """The report for a failure that is never healed."""
+    advice = REPORTED.get(diagnosis.error_class)
+    return failed(event, f"{_what(diagnosis)}: {advice}", diagnosis.evidence.text) if advice else None
+
+
+def from_rules(event: PipelineFailed, diagnosis: Diagnosis) -> list[Fix]:
+    """The deterministic repairs that need nothing but the files, and the free rerun; in the order to try them."""
+    files = event.proposal.files
+    strategies = {"yaml_syntax": (yaml_syntax, invalid_stage), "invalid_stage": (invalid_stage, yaml_syntax)}
+    found = [strategy.repair(files) for strategy in strategies.get(diagnosis.error_class, ())]
+    if diagnosis.error_class in RERUN_ONCE and not _class_was_rerun(event, diagnosis):
+        summary = f"{diagnosis.error_class} may pass by itself: the same pipeline runs again, once"
+        found.append(Fix(RERUN, summary, files, rerun=True))
+    return [fix for fix in found if fix]
+
+
+def objection(event: PipelineFailed, diagnosis: Diagnosis, fix: Fix, registry: str) -> str | None:
+    """Why this repair must not be made, or None: not again, not the same files, not weaker, not with errors."""
+    before = event.proposal.files
+    if fix.rerun:
+        known = event.pipeline.id is not None and not _was_tried(event, diagnosis, fix.strategy)
+        return None if known else "the same pipeline ran again already"
+    if fix.strategy != MODEL and _was_tried(event, diagnosis, fix.strategy):
+        return "the same repair was followed by the same failure"
+    diff = unified_diff(before, fix.files)
+    if not diff or _cut(diff) in {repair.diff for repair in event.proposal.repairs}:
+        return "the repair changes nothing that was not changed before"
+    wrong = errors(check(fix.files, registry=registry))
+    return loosens(before, fix.files) or (f"the checker refuses it: {wrong[0]}" if wrong else None)
+
+
+def model_may_try(event: PipelineFailed, diagnosis: Diagnosis) -> bool:
+    """Whether a model is asked: not again and again about the same failure."""
+    same = [r for r in event.proposal.repairs if r.strategy == MODEL and _same_failure(r, diagnosis)]
+    return len(same) < MODEL_TRIES
+
+
+def repaired(event: PipelineFailed, diagnosis: Diagnosis, fix: Fix) -> FilesGenerated:
+    """The next attempt with the repair in its history."""
+    proposal = event.proposal
+    repair = Repair(
+        attempt=event.attempt + 1,
+        error_class=diagnosis.error_class,
+        job=diagnosis.job,
+        evidence=diagnosis.evidence,
+        strategy=fix.strategy,
+        summary=fix.summary,
+        author=fix.author,
+        diff=_cut(unified_diff(proposal.files, fix.files)),
+    )
+    changes = {
+        "files": fix.files,
+        "repairs": (*proposal.repairs, repair),
+        "rerun": Rerun(commit=event.commit, pipeline_id=event.pipeline.id or 0) if fix.rerun else None,
+        "origin": _origin(proposal.origin, fix),
+        "model": fix.author if fix.strategy == MODEL else proposal.model,
+    }
+    return FilesGenerated(run_id=event.run_id, attempt=event.attempt + 1, proposal=proposal.model_copy(update=changes))
+
+
+def given_up(event: PipelineFailed, diagnosis: Diagnosis, refusals: Sequence[str]) -> RunFailed:
+    """The end of the run: what failed, what was tried, what a person should do."""
+    advice = ADVICE.get(diagnosis.error_class, ADVICE[UNKNOWN])
+    why = f"; no further repair: {'; '.join(dict.fromkeys(refusals))}" if refusals else "; no repair is known for it"
+    reason = f"{_what(diagnosis)}{why}; {_tried(event)}; what to do: {advice}"
+    return failed(event, reason, diagnosis.evidence.text)
+
+
+def failed(event: PipelineFailed, reason: str, evidence: str) -> RunFailed:
+    """The run's end with all that was tried."""
+    return RunFailed(
+        run_id=event.run_id,
+        attempt=event.attempt,
+        phase="healer",
+        reason=reason,
+        evidence=evidence,
+        repairs=event.proposal.repairs,
+    )
+
+
+def _origin(origin: Origin, fix: Fix) -> Origin:
+    """Who wrote the files now: a model's repair makes them a model's work in part."""
+    if fix.strategy != MODEL:
+        return origin
+    return "template+model" if origin.startswith("template") else "model"
+
+
+def _class_was_rerun(event: PipelineFailed, diagnosis: Diagnosis) -> bool:
+    return any(r.strategy == RERUN and r.error_class == diagnosis.error_class for r in event.proposal.repairs)
+
+
+def _was_tried(event: PipelineFailed, diagnosis: Diagnosis, strategy: str) -> bool:
+    return any(r.strategy == strategy and _same_failure(r, diagnosis) for r in event.proposal.repairs)
+
+
+def _same_failure(repair: Repair, diagnosis: Diagnosis) -> bool:
+    same = (repair.error_class, repair.job) == (diagnosis.error_class, diagnosis.job)
+    return same and _plain(repair.evidence) == _plain(diagnosis.evidence)
+
+
+def _plain(evidence: Evidence) -> str:
+    """The evidence without what differs from run to run: ids, times, addresses."""
+    return re.sub(
+        r"0x[0-9a-f]+|\b[0-9a-f]{12,64}\b|\b\d{5,}\b|\d+(?:\.\d+)?(?=\s?m?s\b)|\d\d:\d\d(?::\d\d)?", "#", evidence.text
+    )
+
+
+def _what(diagnosis: Diagnosis) -> str:
+    where = f"job {diagnosis.job}" if diagnosis.job else "the pipeline"
+    line = f", line {diagnosis.evidence.line}" if diagnosis.evidence.line else ""
+    return f"{where} failed with {diagnosis.error_class} ({diagnosis.evidence.text[:160]!r}{line})"
+
+
+def _tried(event: PipelineFailed) -> str:
+    repairs = event.proposal.repairs
+    if not repairs:
+        return "nothing was tried before"
+    return "tried: " + "; ".join(f"{r.error_class} → {r.strategy} ({r.summary[:80]})" for r in repairs)
+
+
+def _story(event: PipelineFailed) -> str:
+    return "\n".join(f"attempt {r.attempt}: {r.error_class}: {r.evidence.text[:120]}" for r in event.proposal.repairs)
+
+
+def _cut(diff: str) -> str:
+    return diff if len(diff) <= DIFF_LIMIT else f"{diff[:DIFF_LIMIT]}\n… cut"

@@ -1,0 +1,181 @@
+"""Healer: classifies a failed pipeline and makes the smallest repair, or says what a person should do."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from services.healer import decide, model
+from services.healer.classify import Diagnosis, root_cause
+from services.healer.region import failing_region, lines_of
+from services.healer.settings import Settings
+from services.healer.strategies import image_not_found
+from services.healer.strategies.image_not_found import Tags
+from shared.adapters.blobs import BlobStore
+from shared.adapters.llm import connect_model
+from shared.adapters.registry import RegistryClient
+from shared.ci.images import parse
+from shared.errors import Reject, Retry
+from shared.events import FilesGenerated, PipelineFailed, RunFailed
+from shared.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+    from services.healer.strategies.fix import Fix
+    from shared.bus import Bus
+    from shared.events import Image
+    from shared.ports import Blobs, Model, Registry
+
+# The cause is in the earliest failed jobs; a pipeline of hundreds is not read whole.
+TRACES_LIMIT = 20
+SUSPECTS_LIMIT = 10
+DOCKER_HUB_API = "registry-1.docker.io"
+
+
+@dataclass(frozen=True)
+class Deps:
+    """Traces, the private registry and the tags at a source, the model (None: rules alone), and the limits."""
+
+    blobs: Blobs
+    registry: Registry
+    source_tags: Callable[[str], Awaitable[tuple[str, ...]]]
+    private: str
+    model: Model | None = None
+    model_rounds: int = 3
+    attempts: int = 10
+
+
+@asynccontextmanager
+async def connect(settings: Settings, bus: Bus) -> AsyncIterator[Deps]:
+    """The registry and the model, each asked for the first time by a delivery."""
+    async with (
+        RegistryClient.of(settings, timeout=settings.registry_timeout) as registry,
+        connect_model(settings) as connected,
+    ):
+        yield Deps(
+            blobs=BlobStore(bus),
+            registry=registry,
+            source_tags=_source_tags(settings),
+            private=settings.nexus_registry,
+            model=connected,
+            model_rounds=settings.llm_repair_rounds,
+            attempts=settings.max_self_heal_attempts,
+        )
+
+
+def _source_tags(settings: Settings) -> Callable[[str], Awaitable[tuple[str, ...]]]:
+    """What lists the tags of an image at its source, or at the mirror where there is one."""
+
+    async def tags(source: str) -> tuple[str, ...]:
+        image, mirror = parse(source), settings.seed_mirror
+        host = mirror or (DOCKER_HUB_API if image.domain == "docker.io" else image.domain)
+        insecure = bool(mirror) and settings.seed_mirror_insecure
+        async with RegistryClient(host, insecure=insecure, timeout=settings.registry_timeout) as client:
+            return await client.tags(f"{image.domain}/{image.repository}" if mirror else image.repository)
+
+    return tags
+
+
+async def heal(event: PipelineFailed, deps: Deps) -> FilesGenerated | RunFailed:
+    """The next attempt with a repair, or the end of the run with a report. Raises Retry where something is away."""
+    over = decide.ended(event, deps.attempts)
+    if over:
+        return over
+    traces = await _traces(event, deps.blobs)
+    diagnosis = root_cause(event.pipeline, traces)
+    report = decide.reported(event, diagnosis)
+    if report:
+        return report
+    refusals: list[str] = []
+    for fix in [*await _image_repairs(event, diagnosis, deps), *decide.from_rules(event, diagnosis)]:
+        refusal = decide.objection(event, diagnosis, fix, deps.private)
+        if refusal is None:
+            return decide.repaired(event, diagnosis, fix)
+        refusals.append(f"{fix.strategy}: {refusal}")
+    proposed = await _from_model(event, diagnosis, _region(event, diagnosis, traces), deps, refusals)
+    if proposed:
+        return decide.repaired(event, diagnosis, proposed)
+    return decide.given_up(event, diagnosis, refusals)
+
+
+async def _traces(event: PipelineFailed, blobs: Blobs) -> dict[int, bytes]:
+    """The traces of the failed jobs; one that is gone is judged by its excerpt."""
+    wanted = [job for job in event.pipeline.jobs if job.status == "failed" and job.trace][:TRACES_LIMIT]
+    found: dict[int, bytes] = {}
+    for job in wanted:
+        try:
+            found[job.id] = await blobs.get(job.trace) if job.trace else b""
+        except Reject:
+            continue
+    return found
+
+
+async def _image_repairs(event: PipelineFailed, diagnosis: Diagnosis, deps: Deps) -> list[Fix]:
+    if diagnosis.error_class != "image_not_found":
+        return []
+    suspects = image_not_found.suspects(event, diagnosis.evidence.text, diagnosis.job)[:SUSPECTS_LIMIT]
+    known = await _known_tags(suspects, deps)
+    # What cannot be read as an image has no tags to choose from.
+    images = [image for image in suspects if image.target in known]
+    fix = image_not_found.repair(event.proposal.files, images, known, deps.private)
+    return [fix] if fix else []
+
+
+async def _known_tags(images: Iterable[Image], deps: Deps) -> dict[str, Tags]:
+    """The tags of each image in the private registry and at its source."""
+    readable = [image for image in images if _readable(image)]
+    found = await asyncio.gather(*(_tags(image, deps) for image in readable))
+    return {image.target: tags for image, tags in zip(readable, found, strict=True)}
+
+
+def _readable(image: Image) -> bool:
+    try:
+        parse(image.source)
+        parse(image.target)
+    except ValueError:
+        return False
+    return True
+
+
+async def _tags(image: Image, deps: Deps) -> Tags:
+    private = await deps.registry.tags(parse(image.target).repository)
+    try:
+        return Tags(private, await deps.source_tags(image.source))
+    except (Retry, Reject):
+        # Behind an air gap no source can ever be asked: that must not hold the run.
+        return Tags(private, None)
+
+
+def _region(event: PipelineFailed, diagnosis: Diagnosis, traces: dict[int, bytes]) -> str:
+    """The failing region of the diagnosed job as text."""
+    job = next((j for j in event.pipeline.jobs if j.name == diagnosis.job and j.status == "failed"), None)
+    trace = (traces.get(job.id) or job.excerpt) if job else event.pipeline.yaml_errors or ""
+    return "\n".join(line.text for line in failing_region(lines_of(trace)))
+
+
+async def _from_model(
+    event: PipelineFailed, diagnosis: Diagnosis, region: str, deps: Deps, refusals: list[str]
+) -> Fix | None:
+    """A model's repair that passed checker and guard; what was refused is told to it, at most `model_rounds` times."""
+    if deps.model is None or not decide.model_may_try(event, diagnosis):
+        return None
+    told: list[str] = []
+    for _ in range(deps.model_rounds + 1):
+        try:
+            answer = await deps.model.complete(model.SYSTEM, model.prompt(event, diagnosis, region, told), model.SCHEMA)
+        except Reject as error:
+            refusals.append(f"model: {error.reason}")
+            return None
+        fix = model.read(answer.text, answer.model)
+        refusal = fix if isinstance(fix, str) else decide.objection(event, diagnosis, fix, deps.private)
+        if refusal is None and not isinstance(fix, str):
+            return fix
+        told.append(refusal or "")
+        refusals.append(f"model: {refusal}")
+    return None
+
+
+service = Service("healer", Settings, connect, {PipelineFailed: heal})
