@@ -24,7 +24,7 @@ from shared.pull import PullLoop
 from shared.telemetry import traceparent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 
     from nats.aio.client import Client
     from nats.aio.msg import Msg
@@ -176,7 +176,7 @@ class Bus:
         """The whole log up to now."""
         return [r async for raw in self._read(topology.EVENTS_STREAM, "*.*.*.*") for r in _recorded(raw)]
 
-    async def tail(self, *, run_id: str = "*", from_sequence: int = 1) -> AsyncIterator[Recorded]:
+    async def tail(self, *, run_id: str = "*", from_sequence: int = 1) -> AsyncGenerator[Recorded, None]:
         """Events as they are stored, from a stream sequence on; goes on by itself after a restart of the server."""
         following = from_sequence
         while True:

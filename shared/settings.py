@@ -8,10 +8,14 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-class CommonSettings(BaseSettings):
-    """What every service reads; a service's own `Settings` adds its fields."""
+class Environment(BaseSettings):
+    """Settings from the environment; what another service reads is ignored."""
 
     model_config = SettingsConfigDict(env_file=None, extra="ignore", frozen=True)
+
+
+class CommonSettings(Environment):
+    """What every service reads; a service's own `Settings` adds its fields."""
 
     nats_url: str = Field("nats://127.0.0.1:4222", description="NATS server, or several with commas between")
     nats_user: str | None = Field(None, description="NATS user of this service")
@@ -25,7 +29,7 @@ class CommonSettings(BaseSettings):
     log_format: str = Field("json", description="json, or console for people")
 
 
-class GitLabSettings(BaseSettings):
+class GitLabSettings(Environment):
     """How to reach GitLab."""
 
     gitlab_url: str = Field("http://gitlab-server", description="base URL of GitLab")
@@ -38,7 +42,7 @@ class GitLabSettings(BaseSettings):
         return urlsplit(self.gitlab_url).netloc
 
 
-class RegistrySettings(BaseSettings):
+class RegistrySettings(Environment):
     """The private registry and where images come from."""
 
     nexus_registry: str = Field("ai-nexus:5001", description="host:port of the private registry, as images name it")
@@ -52,7 +56,7 @@ class RegistrySettings(BaseSettings):
     )
 
 
-class ChromaSettings(BaseSettings):
+class ChromaSettings(Environment):
     """How to reach ChromaDB."""
 
     chromadb_host: str = Field("chromadb", description="host of the Chroma server")
@@ -60,7 +64,7 @@ class ChromaSettings(BaseSettings):
     chromadb_timeout: float = Field(10.0, gt=0, description="seconds for one call to Chroma")
 
 
-class ModelSettings(BaseSettings):
+class ModelSettings(Environment):
     """Which model writes and repairs files."""
 
     llm_provider: str = Field("ollama", description="ollama or rules")
@@ -72,7 +76,7 @@ class ModelSettings(BaseSettings):
     ollama_num_ctx: int = Field(32768, ge=2048, description="context size asked for, in tokens")
 
 
-class SourceSettings(BaseSettings):
+class SourceSettings(Environment):
     """What may be cloned, and how much of it."""
 
     analyzer_allowed_hosts: str = Field(
