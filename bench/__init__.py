@@ -1,0 +1,1 @@
+"""What greenrun is measured with."""

@@ -152,8 +152,14 @@ async def _up(home: Path | None, *, processes: bool) -> None:
 
     stop = _stop_signal()
     home = home or local.default_home()
+    # The addresses are what a person looks for here; LOG_LEVEL=INFO shows what each service does.
+    quiet = {"log_level": os.environ.get("LOG_LEVEL", "WARNING"), "log_format": os.environ.get("LOG_FORMAT", "console")}
     started = local.start(
-        home, fixed_ports=True, processes=processes, progress=lambda part: console.print(f"[green]✓[/] {part}")
+        home,
+        overrides=quiet,
+        fixed_ports=True,
+        processes=processes,
+        progress=lambda part: console.print(f"[green]✓[/] {part}"),
     )
     async with started as system:
         console.print(f"[bold]greenrun is up[/], its data in {home}; API at {system.parts['gateway']}")

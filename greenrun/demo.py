@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from shared.history import Run
 
 SAMPLES = Path(__file__).parent / "samples"
-PARTS = 7
+PARTS = 6
 # The sandbox's pipelines last about a second, so the demo looks more often than production does.
 QUICK: dict[str, Any] = {"monitor_interval": 0.2, "log_level": "ERROR", "log_format": "console"}
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from greenrun import embedded
 from sandbox.gitlab.server import serve as serve_gitlab
 from sandbox.registry import serve_registry, serve_upstream
+from shared import logging
 from shared.bus import Bus
 from shared.errors import GreenrunError
 from shared.recipes import source_images
@@ -82,6 +83,7 @@ async def start(
         parts = Parts(home, stack, PORTS if fixed_ports else dict.fromkeys(PORTS, 0), progress)
         values = await parts.start(overrides or {})
         settings = CommonSettings(**values)
+        logging.configure(settings)
         bus = await stack.enter_async_context(Bus.connect(settings, "local"))
         await bus.provision()
         progress("streams and consumers")

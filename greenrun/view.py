@@ -175,24 +175,27 @@ def _facts(run: Run) -> Iterable[tuple[str, Text | str]]:
 
 
 def jobs_by_stage(jobs: Iterable[Job]) -> Table:
-    """The stages as columns, their jobs below, each with a mark for its status."""
-    stages: dict[str, list[Job]] = defaultdict(list)
+    """A line per stage with its jobs, each with a mark for its status."""
+    stages: dict[str, Text] = {}
     for job in sorted(jobs, key=lambda job: job.id):
-        stages[job.stage].append(job)
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
-    for stage in stages:
-        table.add_column(stage, overflow="fold")
-    table.add_row(*(Group(*map(_job, column)) for column in stages.values()))
+        stages.setdefault(job.stage, Text()).append_text(_job(job))
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", justify="right", min_width=10)
+    table.add_column(overflow="fold")
+    for stage, line in stages.items():
+        table.add_row(stage, line)
     return table
 
 
 def _job(job: Job) -> Text:
     mark, style = {"success": ("✓", "green"), "failed": ("✗", "red")}.get(job.status, ("·", "dim"))
-    return Text(f"{mark} {job.name}", style=style)
+    took = f" {job.duration:.1f} s" if job.duration else ""
+    note = "" if job.status in {"success", "failed"} else f" ({job.status})"
+    return Text(f"{mark} {job.name}{note}{took}   ", style=style)
 
 
 def _repair(repair: Repair) -> Iterable[RenderableType]:
-    yield Text(f"healing attempt {repair.attempt}: {repair.error_class} in {repair.job}", style="yellow")
+    yield Text(f"healed for attempt {repair.attempt}: {repair.error_class} in {repair.job}", style="yellow")
     yield Text(f"  evidence  {repair.evidence.text.strip()[:200]}")
     yield Text(f"  repair    {repair.strategy} by {repair.author}: {repair.summary}")
     if repair.diff:

@@ -72,8 +72,7 @@ class Deliveries:
         run_id, _ = _identity(msg.subject)
         with structlog.contextvars.bound_contextvars(run_id=run_id, event_id=msg.subject, service=self._service.name):
             try:
-                if msg.metadata.num_delivered > self._settings.max_deliveries:
-                    raise Reject("deliveries are exhausted: the service died with this event in hand each time")
+                self._refuse_the_exhausted(msg)
                 async with self._alive(msg):
                     for event in await work(msg):
                         await self._publish(event, msg)
@@ -82,6 +81,11 @@ class Deliveries:
                 await self._bury(msg, error.reason, error.evidence)
             except Exception as error:  # noqa: BLE001 - whatever a handler raises, the event must not be lost
                 await self._again(msg, error)
+
+    def _refuse_the_exhausted(self, msg: Msg) -> None:
+        """Before the handler: a process that dies with the event in hand raises nothing, and would die for ever."""
+        if msg.metadata.num_delivered > self._settings.max_deliveries:
+            raise Reject("deliveries are exhausted: the service died with this event in hand each time")
 
     async def _publish(self, event: Event, msg: Msg) -> None:
         if not await self._bus.publish(event, source=self._service.name, cause=msg.subject):

@@ -210,7 +210,7 @@ class Proposal(Fact):
 
 
 class Job(Fact):
-    """One job of the pipeline as GitLab reports it; `duration` in seconds, `excerpt` the failing region of its trace."""
+    """One job as GitLab reports it; `duration` in seconds, `excerpt` the failing region of its trace."""
 
     id: int
     name: str

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -14,8 +14,10 @@ from shared import logging, topology
 from shared.bus import Bus
 from shared.delivery import Deliveries
 from shared.errors import GreenrunError
-from shared.service import Service
-from shared.settings import CommonSettings
+
+if TYPE_CHECKING:
+    from shared.service import Service
+    from shared.settings import CommonSettings
 
 log = logging.logger("run")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -11,6 +10,8 @@ from shared.events import Event
 from shared.settings import CommonSettings
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from shared.bus import Bus
 
 DepsT = TypeVar("DepsT")

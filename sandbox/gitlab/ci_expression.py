@@ -6,6 +6,7 @@ Grammar and limits are those of GitLab's lexer: at most 100 tokens, variables on
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,10 @@ TOKEN = re.compile(
     r"""|(?P<pattern>/(?:\\.|[^/\\\n])+/[ismU]*)|(?P<word>null|true|false)\b"""
 )
 NOT_RE2 = re.compile(r"\(\?(?:[=!>]|<[=!]|\(|P=)|\\[1-9]|(?<!\\)(?:[*+?]|\})\+")
+CLASSES = {
+    "[:alpha:]": "a-zA-Z", "[:digit:]": "0-9", "[:alnum:]": "a-zA-Z0-9", "[:upper:]": "A-Z", "[:lower:]": "a-z",
+    "[:space:]": r"\s", "[:word:]": r"\w", "[:xdigit:]": "0-9A-Fa-f",
+}
 SYNTAX = "invalid expression syntax"
 
 
@@ -130,7 +135,12 @@ def pattern(text: str) -> re.Pattern[str]:
     if NOT_RE2.search(body):
         raise re.error("not RE2 syntax")
     flags = (re.IGNORECASE if "i" in letters else 0) | (re.DOTALL if "s" in letters else 0)
-    return re.compile(body.replace(r"\/", "/"), flags | (re.MULTILINE if "m" in letters else 0))
+    body = body.replace(r"\/", "/")
+    for name, characters in CLASSES.items():
+        body = body.replace(name, characters)
+    with warnings.catch_warnings():  # of set operations, which RE2 does not have either
+        warnings.simplefilter("ignore", FutureWarning)
+        return re.compile(body, flags | (re.MULTILINE if "m" in letters else 0))
 
 
 def _or(left: Node, right: Node) -> Node:

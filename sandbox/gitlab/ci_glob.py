@@ -34,7 +34,7 @@ def _piece(piece: str) -> str:
     if piece == "?":
         return "[^/]"
     if piece[0] == "[" and len(piece) > 1:
-        return "[" + piece[1:-1].replace("\\", r"\\").replace("!", "^", piece[1] == "!") + "]"
+        return "[" + piece[1:-1].replace("\\", r"\\").replace("[", r"\[").replace("!", "^", piece[1] == "!") + "]"
     if piece[0] == "{" and len(piece) > 1:
         return "(?:" + "|".join(_translate(one) for one in piece[1:-1].split(",")) + ")"
     return re.escape(piece)

@@ -125,5 +125,5 @@ def _retry(given: Any) -> Retry:
     whens, codes = given.get("when") or ["always"], given.get("exit_codes")
     listed = codes if isinstance(codes, list) else [] if codes is None else [codes]
     return Retry(
-        given.get("max", 0), tuple(map(str, whens if isinstance(whens, list) else [whens])), tuple(map(int, listed))
+        given.get("max") or 0, tuple(map(str, whens if isinstance(whens, list) else [whens])), tuple(map(int, listed))
     )

@@ -63,7 +63,8 @@ class Plan:
         """`needs` of a job or a rule; those of other projects and pipelines are not waited for."""
         if given is None:
             return None
-        entries = [entry if isinstance(entry, dict) else {"job": str(entry)} for entry in given]
+        listed = given if isinstance(given, list) else [given]
+        entries = [entry if isinstance(entry, dict) else {"job": str(entry)} for entry in listed]
         local = [entry for entry in entries if "job" in entry and "project" not in entry and "pipeline" not in entry]
         return tuple(
             Need(name, bool(entry.get("artifacts", True)), bool(entry.get("optional", False)))

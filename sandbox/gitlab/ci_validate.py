@@ -91,7 +91,8 @@ def _job(where: str, job: Mapping[str, Any]) -> Iterator[str]:
         yield f"{where} allow_failure should be a hash or a boolean value"
     yield from _exit_codes(where, job.get("allow_failure"))
     yield from _parallel(where, job.get("parallel"))
-    yield from _needs(where, job)
+    yield from _needs(f"{where}:needs", job.get("needs"))
+    yield from _beside_needs(where, job)
 
 
 def _scripts(where: str, job: Mapping[str, Any]) -> Iterator[str]:
@@ -139,7 +140,7 @@ def _retry(where: str, retry: Any) -> Iterator[str]:
     if isinstance(retry, bool) or not isinstance(retry, int | dict):
         yield f"{where} config has to be either an integer or a hash"
         return
-    most, named = (retry.get("max", 0), "max") if isinstance(retry, dict) else (retry, "config")
+    most, named = (retry.get("max") or 0, "max") if isinstance(retry, dict) else (retry, "config")
     if isinstance(most, bool) or not isinstance(most, int):
         yield f"{where} {named} must be an integer"
     elif not 0 <= most <= MAX_RETRY:
@@ -153,6 +154,8 @@ def _retry(where: str, retry: Any) -> Iterator[str]:
             yield f"{where} when contains unknown values: {', '.join(unknown)}"
         elif unknown:
             yield f"{where} when is not included in the list"
+        if retry.get("exit_codes") is not None and not _integers(retry["exit_codes"]):
+            yield f"{where} exit codes should be an array of integers or an integer"
 
 
 def _variables(where: str, given: Any) -> Iterator[str]:
@@ -180,14 +183,13 @@ def _rules(where: str, rules: Any, keys: frozenset[str]) -> Iterator[str]:
             except CiError as error:
                 yield f"{where}:rule if {error}"
         yield from _variables(f"{where}:rule:variables", rule.get("variables"))
+        yield from _needs(f"{where}:rule:needs", rule.get("needs"))
 
 
 def _exit_codes(where: str, allowed: Any) -> Iterator[str]:
     if isinstance(allowed, dict):
         yield from _unknown(f"{where}:allow_failure", allowed, frozenset({"exit_codes"}))
-        codes = allowed.get("exit_codes")
-        listed = codes if isinstance(codes, list) else [codes]
-        if not listed or any(isinstance(code, bool) or not isinstance(code, int) for code in listed):
+        if not _integers(allowed.get("exit_codes")):
             yield f"{where}:allow_failure exit codes should be an array of integers or an integer"
 
 
@@ -206,21 +208,28 @@ def _parallel(where: str, parallel: Any) -> Iterator[str]:
         yield f"{where}:parallel config must be {bound}"
 
 
-def _needs(where: str, job: Mapping[str, Any]) -> Iterator[str]:
-    needs = job.get("needs")
+def _needs(where: str, needs: Any) -> Iterator[str]:
     if needs is None:
         return
-    if not isinstance(needs, list):
-        yield f"{where}:needs config can only be a hash or an array"
+    if not isinstance(needs, list | dict):
+        yield f"{where} config can only be a hash or an array"
         return
-    for need in needs:
+    for need in needs if isinstance(needs, list) else [needs]:
         if isinstance(need, dict):
-            yield from _unknown(f"{where}:needs:need", need, NEED_KEYS)
-        elif not isinstance(need, str):
-            yield f"{where}:needs:need has to be a string, a hash with job or a hash with pipeline"
-    names = [need.get("job") if isinstance(need, dict) else need for need in needs]
-    if needs and _strings(job.get("dependencies")):
-        missing = [one for one in job["dependencies"] if one not in names]
+            yield from _unknown(f"{where}:need", need, NEED_KEYS)
+        if not isinstance(need, str) and not (isinstance(need, dict) and {"job", "pipeline"} & set(need)):
+            yield f"{where}:need has to be a string, a hash with job or a hash with pipeline"
+        elif isinstance(need, dict) and not isinstance(need.get("job", ""), str):
+            yield f"{where}:need job should be a string"
+
+
+def _beside_needs(where: str, job: Mapping[str, Any]) -> Iterator[str]:
+    """Dependencies of a job with needs must be among these."""
+    needs, dependencies = job.get("needs"), job.get("dependencies")
+    if needs and isinstance(needs, list | dict) and _strings(dependencies):
+        listed = needs if isinstance(needs, list) else [needs]
+        names = [need.get("job") if isinstance(need, dict) else need for need in listed]
+        missing = [one for one in dependencies or () if one not in names]
         if missing:
             yield f"{where} dependencies the {', '.join(missing)} should be part of needs"
 
@@ -229,6 +238,11 @@ def _unknown(where: str, given: Mapping[str, Any], known: frozenset[str]) -> Ite
     unknown = [str(key) for key in given if key not in known]
     if unknown:
         yield f"{where} config contains unknown keys: {', '.join(unknown)}"
+
+
+def _integers(given: Any) -> bool:
+    listed = given if isinstance(given, list) else [given]
+    return bool(listed) and all(isinstance(one, int) and not isinstance(one, bool) for one in listed)
 
 
 def _strings(given: Any) -> bool:

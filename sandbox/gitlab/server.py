@@ -7,7 +7,6 @@ import html
 import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -19,6 +18,7 @@ from sandbox.gitlab.smart_http import backend
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
 
     from sandbox.gitlab.store import Row
 

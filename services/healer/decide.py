@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from services.healer.classify import Diagnosis
 from services.healer.guard import loosens
 from services.healer.strategies import invalid_stage, yaml_syntax
 from services.healer.strategies.fix import Fix, unified_diff
@@ -16,11 +15,15 @@ from shared.events import Evidence, FilesGenerated, Origin, PipelineFailed, Repa
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from services.healer.classify import Diagnosis
+
 RERUN = "run again"
 MODEL = "model"
 # A diff enters an event that stays under 256 KB, once for each attempt.
 DIFF_LIMIT = 8_000
 MODEL_TRIES = 3
+# What differs from run to run in the same sentence: addresses, ids, durations, times.
+_PASSING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{12,64}\b|\b\d{5,}\b|\d+(?:\.\d+)?(?=\s?m?s\b)|\d\d:\d\d(?::\d\d)?")
 
 # The project's own news, and what only a person can grant: reported, never healed by weakening a job.
 REPORTED: dict[str, str] = {
@@ -34,7 +37,7 @@ RERUN_ONCE = frozenset({"runner_system_failure", "rate_limit", "tls_network_erro
 # What a person should do where no repair is known, by class.
 ADVICE: dict[str, str] = {
     "image_not_found": "push the image to the registry, or name one that exists",
-    "tls_network_error": "use an image that has what is installed at run time, or give the runner the mirror and its CA",
+    "tls_network_error": "use an image that has what is installed at run time, or give the runner its mirror and CA",
     "service_connection": "check that the service is declared in the job and reachable under its alias",
     "missing_command": "use an image that has the tool, or install it in before_script",
     "build_failure": "mend the build, or the toolchain's version in image and Dockerfile",
@@ -90,8 +93,10 @@ def objection(event: PipelineFailed, diagnosis: Diagnosis, fix: Fix, registry: s
     """Why this repair must not be made, or None: not again, not the same files, not weaker, not with errors."""
     before = event.proposal.files
     if fix.rerun:
-        known = event.pipeline.id is not None and not _was_tried(event, diagnosis, fix.strategy)
-        return None if known else "the same pipeline ran again already"
+        if event.pipeline.id is None:
+            return "there is no pipeline to run again"
+        tried = _was_tried(event, diagnosis, fix.strategy)
+        return "the same pipeline ran again already and failed in the same way" if tried else None
     if fix.strategy != MODEL and _was_tried(event, diagnosis, fix.strategy):
         return "the same repair was followed by the same failure"
     diff = unified_diff(before, fix.files)

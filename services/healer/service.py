@@ -37,7 +37,10 @@ DOCKER_HUB_API = "registry-1.docker.io"
 
 @dataclass(frozen=True)
 class Deps:
-    """Traces, the private registry and the tags at a source, the model (None: rules alone), and the limits."""
+    """Traces, the private registry, the tags at a source, the model (None: rules alone), and the limits.
+
+    With `wait_for_model` a model that is away holds the run; else the run goes on as if there were none.
+    """
 
     blobs: Blobs
     registry: Registry
@@ -45,6 +48,7 @@ class Deps:
     private: str
     model: Model | None = None
     model_rounds: int = 3
+    wait_for_model: bool = False
     attempts: int = 10
 
 
@@ -62,6 +66,7 @@ async def connect(settings: Settings, bus: Bus) -> AsyncIterator[Deps]:
             private=settings.nexus_registry,
             model=connected,
             model_rounds=settings.llm_repair_rounds,
+            wait_for_model=settings.llm_fallback == "none",
             attempts=settings.max_self_heal_attempts,
         )
 
@@ -166,7 +171,9 @@ async def _from_model(
     for _ in range(deps.model_rounds + 1):
         try:
             answer = await deps.model.complete(model.SYSTEM, model.prompt(event, diagnosis, region, told), model.SCHEMA)
-        except Reject as error:
+        except (Retry, Reject) as error:
+            if deps.wait_for_model and isinstance(error, Retry):
+                raise
             refusals.append(f"model: {error.reason}")
             return None
         fix = model.read(answer.text, answer.model)

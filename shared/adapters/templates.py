@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import chromadb
 import httpx
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from chromadb.api.async_api import AsyncClientAPI
     from chromadb.api.models.AsyncCollection import AsyncCollection
+    from chromadb.api.types import Where
 
     from shared.settings import ChromaSettings
 
@@ -55,7 +56,9 @@ class ChromaTemplates:
         for name in COLLECTIONS:
             collection = await self._collection(name)
             wanted: list[str | int | float | bool] = [*languages]
-            rows = await self._call(collection.get(where={"language": {"$in": wanted}}, include=["documents"]))
+            any_of: Literal["$in", "$nin"] = "$in"
+            where: Where = {"language": {any_of: wanted}}
+            rows = await self._call(collection.get(where=where, include=["documents"]))
             found += [t for t in map(_decode, rows["documents"] or []) if t is not None]
         return found
 

@@ -34,11 +34,14 @@ MANIFESTS = {
 # How the image installs: without the tools of development, into the image's own environment.
 PRODUCTION = {
     "poetry": "poetry install --no-root --only main",
-    "uv": "uv export --frozen --no-dev --no-emit-project --output-file /tmp/locked.txt && pip install -r /tmp/locked.txt",
+    "uv": "uv export --frozen --no-dev --no-emit-project --output-file /tmp/lock.txt && pip install -r /tmp/lock.txt",
     "pipenv": "pipenv install --system --deploy",
 }
-_environment = jinja2.Environment(  # noqa: S701 - the output is YAML and Dockerfile, not HTML
-    loader=jinja2.FileSystemLoader(HERE), undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True
+_environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(HERE),
+    undefined=jinja2.StrictUndefined,
+    autoescape=False,  # noqa: S701 - the output is YAML and Dockerfile, not HTML
+    keep_trailing_newline=True,
 )
 _environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False)
 

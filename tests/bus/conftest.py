@@ -101,7 +101,9 @@ class Handler:
 
 
 @asynccontextmanager
-async def running(settings: CommonSettings, handler: Callable[..., Awaitable[Answer]]) -> AsyncIterator[asyncio.Event]:
+async def running(
+    settings: CommonSettings, handler: Callable[..., Awaitable[Answer]], *, bus: Bus | None = None
+) -> AsyncIterator[asyncio.Event]:
     """The analyzer's place in the topology, with this handler; the event that stops it."""
 
     @asynccontextmanager
@@ -110,7 +112,7 @@ async def running(settings: CommonSettings, handler: Callable[..., Awaitable[Ans
 
     service: Service[CommonSettings, None] = Service("analyzer", CommonSettings, connect, {RepoSubmitted: handler})
     stop = asyncio.Event()
-    task = asyncio.create_task(serve(service, settings, stop=stop))
+    task = asyncio.create_task(serve(service, settings, stop=stop, bus=bus))
     try:
         yield stop
     finally:

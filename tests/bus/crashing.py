@@ -62,9 +62,8 @@ async def _main(url: str, effects: Path, point: Point) -> None:
 
     settings = CommonSettings(nats_url=url, ack_wait=1.0)
     if point is Point.AFTER_PUBLISH:
-        import shared.run  # noqa: PLC0415
-
-        shared.run.Bus = _DyingBus  # type: ignore[misc]
+        async with _DyingBus.connect(settings, "dying") as bus, running(settings, handle, bus=bus):
+            await asyncio.Event().wait()
     async with running(settings, handle):
         await asyncio.Event().wait()
 

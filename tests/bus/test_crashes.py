@@ -37,4 +37,3 @@ async def test_a_killed_process_loses_and_doubles_nothing(
         await settled(bus)
     assert kinds(await bus.history(run_id)) == ["repo.submitted", "repo.analyzed"]
     assert [path.name for path in effects.iterdir()] == [run_id]
-

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from greenrun import local
 from sandbox.gitlab.server import GitLabServer
@@ -74,7 +75,7 @@ def types(records: list[Recorded]) -> list[str]:
     return [recorded.event.type for recorded in records]
 
 
-@pytest.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
     """Everything embedded, on free ports."""
     home = tmp_path_factory.mktemp("greenrun")

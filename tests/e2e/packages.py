@@ -11,7 +11,7 @@ from pathlib import Path
 def pypi_sdist(requirement: str, folder: Path) -> Path:
     """The unpacked source archive of an exact requirement such as `flask==3.1.2`."""
     argv = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
-    argv += ["--no-build-isolation", "--disable-pip-version-check", "--dest", str(folder), requirement]
+    argv += ["--disable-pip-version-check", "--dest", str(folder), requirement]
     subprocess.run(argv, check=True, capture_output=True, timeout=120)
     return _unpack(folder)
 

@@ -29,7 +29,7 @@ class Api:
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
     """The gateway listening on a free port."""
     async with embedded.nats_server(tmp_path / "nats") as url:
-        settings = Settings(nats_url=url, gateway_port=0, gateway_token=TOKEN)  # type: ignore[arg-type]
+        settings = Settings(nats_url=url, gateway_port=0, gateway_token=TOKEN)
         async with Bus.connect(settings, "gateway") as bus:
             await bus.provision()
             async with connect(settings, bus) as deps:

@@ -75,8 +75,10 @@ async def test_ready_means_that_the_log_is_provisioned(api: Api) -> None:
 
 @pytest.mark.parametrize(
     ("host", "token", "refused"),
-    [("127.0.0.1", "", False), ("::1", "", False), ("localhost", "", False), ("0.0.0.0", "", True)]
-    + [("0.0.0.0", "t", False), ("gateway.example", "", True)],
+    [
+        *[("127.0.0.1", "", False), ("::1", "", False), ("localhost", "", False)],
+        *[("0.0.0.0", "", True), ("0.0.0.0", "t", False), ("gateway.example", "", True)],
+    ],
 )
 def test_it_listens_beyond_loopback_only_with_a_token(host: str, token: str, *, refused: bool) -> None:
     """An open API on the network is refused at the start."""

@@ -6,8 +6,8 @@ import hashlib
 
 from services.learner.service import Deps, learn
 from services.retriever import decide
-from tests.fakes.templates import FakeTemplates
 from tests.facts import ANALYZED, FILES, PASSED
+from tests.fakes.templates import FakeTemplates
 
 
 async def test_proven_files_are_stored_under_the_hash_of_their_content() -> None:

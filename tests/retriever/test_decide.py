@@ -7,8 +7,8 @@ import pytest
 from services.retriever import decide
 from services.retriever.service import Deps, retrieve
 from shared.events import Commands
-from tests.fakes.templates import FakeTemplates
 from tests.facts import ANALYZED, FLASK, template
+from tests.fakes.templates import FakeTemplates
 
 
 def test_a_template_that_fits_is_a_direct_hit() -> None:

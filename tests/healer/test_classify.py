@@ -1,0 +1,143 @@
+"""What failed and why, from GitLab's reason and the failing region of the trace."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.healer.classify import classify_text, root_cause
+from services.healer.region import REGION_LINES
+from services.healer.table import TABLE
+from shared.events import Job, Pipeline
+
+LINES = [
+    ('ERROR: Job failed: failed to pull image "r/python:9": manifest unknown', "image_not_found"),
+    ('code":"MANIFEST_UNKNOWN","message":"manifest unknown"', "image_not_found"),
+    ("Error response from daemon: pull access denied for x/y, repository does not exist", "image_not_found"),
+    ("WARNING: fetching https://dl-cdn.example/main: temporary error (try again later)", "tls_network_error"),
+    ("curl: (60) SSL certificate problem: certificate has expired", "tls_network_error"),
+    ("ERROR: unable to select packages:\n  foo-1.2: breaks: world[foo=1.3]", "dependency_resolution"),
+    ("npm ERR! ERESOLVE unable to resolve dependency tree", "dependency_resolution"),
+    ("ERROR: No matching distribution found for flask==99", "dependency_resolution"),
+    ("psycopg2.OperationalError: connection to server failed: Connection refused", "service_connection"),
+    ("Cannot connect to the Docker daemon at tcp://docker:2375. Is the docker daemon running?", "service_connection"),
+    ("/bin/sh: eval: line 70: ruff: not found", "missing_command"),
+    ("bash: line 3: mvn: command not found", "missing_command"),
+    ("[ERROR] COMPILATION ERROR :", "build_failure"),
+    ("src/app.ts(3,7): error TS2322: Type 'string' is not assignable", "build_failure"),
+    ("./gradlew: Permission denied", "permission_error"),
+    ("git@gitlab: Permission denied (publickey).", "auth"),
+    ("denied: requested access to the resource is denied", "auth"),
+    ("ERROR: Job failed: execution took longer than 1h0m0s seconds", "timeout_error"),
+    ("context deadline exceeded", "timeout_error"),
+    ("ERROR: No files to upload", "artifact_missing"),
+    ("yaml: line 4: mapping values are not allowed in this context", "yaml_syntax"),
+    ("build job: chosen stage biuld does not exist; available stages are .pre, build", "invalid_stage"),
+    ("FAILED (failures=1)", "test_failure"),
+    ("=========== 1 failed, 167 passed in 108.46 seconds ===========", "test_failure"),
+    ("Tests:       2 failed, 10 passed, 12 total", "test_failure"),
+    ("12 examples, 1 failure", "test_failure"),
+    ("Found 3 errors.", "lint_failure"),
+    ("✖ 12 problems (3 errors, 9 warnings)", "lint_failure"),
+    ("Total: 9 (UNKNOWN: 0, LOW: 1, MEDIUM: 3, HIGH: 2, CRITICAL: 3)", "vulnerability_found"),
+    (">> Issue: [B602:subprocess_popen_with_shell_equals_true]", "vulnerability_found"),
+    ("write /x: no space left on device", "disk_full"),
+    ("FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory", "out_of_memory"),
+    ("toomanyrequests: You have reached your pull rate limit", "rate_limit"),
+    ("ERROR: Job failed (system failure): prepare environment", "runner_system_failure"),
+    ("something that nobody has seen before", "unknown"),
+]
+
+
+@pytest.mark.parametrize(("line", "expected"), LINES)
+def test_each_class_is_told_by_its_words(line: str, expected: str) -> None:
+    """The tool's own sentence, in a trace with GitLab's frame around it, gives the class and is the evidence."""
+    trace = f"$ run it\nall well so far\n{line}\nCleaning up project directory\nERROR: Job failed: exit code 1\n"
+    diagnosis = classify_text(trace, job="build")
+    assert diagnosis.error_class == expected
+    assert expected == "unknown" or diagnosis.evidence.text in line.split("\n")
+
+
+@pytest.mark.parametrize(
+    ("reason", "trace", "expected"),
+    [
+        ("runner_system_failure", "FAILED (failures=1)", "runner_system_failure"),
+        ("job_execution_timeout", "all well", "timeout_error"),
+        ("image_pull_failure", "unauthorized: authentication required", "auth"),
+        ("script_failure", "FAILED (failures=1)", "test_failure"),
+        ("runner_system_failure", "toomanyrequests: slow down", "rate_limit"),
+        ("missing_dependency_failure", "", "artifact_missing"),
+    ],
+)
+def test_gitlabs_reason_comes_before_any_text(reason: str, trace: str, expected: str) -> None:
+    """`failure_reason` decides; the text may only say more precisely what it already means."""
+    assert classify_text(trace, failure_reason=reason).error_class == expected
+
+
+def test_only_the_failing_region_counts() -> None:
+    """A warning far above the end does not explain a test failure at the end."""
+    noise = "\n".join(["npm WARN connection refused, trying again", *["compiling"] * REGION_LINES])
+    assert (
+        classify_text(f"{noise}\nTests: 1 failed, 2 passed\nERROR: Job failed: exit code 1").error_class
+        == "test_failure"
+    )
+
+
+def test_the_trace_is_cleaned_of_what_a_terminal_needs() -> None:
+    """Colours, section markers and what a carriage return wrote over are gone from evidence; its line number stays."""
+    trace = (
+        "one\r\nsection_start:1700000000:step_script\r\x1b[0K$ go\n 10%\r 50%\r\x1b[31;1mFAILED (errors=2)\x1b[0;m\n"
+    )
+    evidence = classify_text(trace, job="test").evidence
+    assert (evidence.line, evidence.text, evidence.source) == (3, "FAILED (errors=2)", "job test")
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        bytes(range(256)) * 20_000,
+        b"a" * 5_000_000,
+        b"\x1b[" * 2_500_000,
+        b"\x1b[31m" * 1_000_000,
+        b"\r" * 5_000_000,
+        b"section_start:" * 400_000,
+        ("ERROR: " + "x: " * 1_600_000).encode(),
+        b"(" * 2_000_000 + b"\n" * 2_000_000,
+    ],
+    ids=["binary", "no newline", "broken ANSI", "ANSI bomb", "returns", "sections", "one error", "brackets"],
+)
+def test_hostile_traces_are_bounded(trace: bytes) -> None:
+    """Five megabytes of anything take well under two seconds and a bounded evidence line."""
+    start = time.monotonic()
+    diagnosis = classify_text(trace)
+    assert time.monotonic() - start < 2
+    assert len(diagnosis.evidence.text) <= 300
+
+
+@settings(max_examples=100, deadline=500)
+@given(st.text(alphabet=" aA0.:-/'\"()=x[]\t", min_size=200, max_size=800))
+def test_no_pattern_is_catastrophic(line: str) -> None:
+    """Every pattern decides about a longest line of repeated odds and ends within the deadline."""
+    for row in TABLE:
+        row.pattern.search((line * 5)[:805])
+
+
+def test_the_earliest_stage_is_the_root_cause() -> None:
+    """A failed compile explains the jobs after it, whatever they say and in whatever order they come."""
+    jobs = (
+        Job(id=9, name="test", stage="test", status="failed", excerpt="FAILED (failures=1)"),
+        Job(id=12, name="compile", stage="compile", status="failed", excerpt="error TS1005: ';' expected"),
+        Job(id=13, name="build", stage="build", status="success"),
+    )
+    diagnosis = root_cause(Pipeline(id=1, status="failed", jobs=jobs), {})
+    assert (diagnosis.job, diagnosis.error_class) == ("compile", "build_failure")
+
+
+def test_yaml_errors_are_classified_by_what_they_are_about() -> None:
+    """A refused file is about its stages or else its syntax, whatever words GitLab uses."""
+    stage = root_cause(Pipeline(status="failed", yaml_errors="x job: chosen stage y does not exist"), {})
+    other = root_cause(Pipeline(status="failed", yaml_errors="jobs:x config should contain something new"), {})
+    assert (stage.error_class, other.error_class) == ("invalid_stage", "yaml_syntax")

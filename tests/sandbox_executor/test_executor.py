@@ -1,0 +1,290 @@
+"""The executor in check mode, against a real registry."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from sandbox.gitlab.ci import Context
+from sandbox.gitlab.executor import Executor, JobUpdate
+
+from .conftest import Recorder, jobs_of, push, run
+
+STAGES = ("compile", "build", "test", "sast", "quality", "security", "push", "notify", "learn")
+NINE_STAGES = f"""
+stages: [{", ".join(STAGES)}]
+default: {{image: "${{REGISTRY}}/python:3.12-slim"}}
+.b: {{script: ['echo "$CI_JOB_NAME ${{REGISTRY}}"']}}
+compile: {{stage: compile, extends: .b}}
+build:
+  stage: build
+  image: {{name: "${{REGISTRY}}/gcr.io/kaniko-project/executor:debug", entrypoint: [""]}}
+  script: ['/kaniko/executor --context "$CI_PROJECT_DIR" --build-arg REGISTRY=$REGISTRY --destination x:1']
+test: {{stage: test, extends: .b, services: ["${{REGISTRY}}/redis:7"], artifacts: {{paths: [out]}}}}
+sast: {{stage: sast, extends: .b}}
+quality: {{stage: quality, extends: .b, dependencies: [test]}}
+security: {{stage: security, extends: .b, allow_failure: true}}
+push: {{stage: push, extends: .b}}
+notify_success: {{stage: notify, extends: .b, when: on_success}}
+notify_failure: {{stage: notify, extends: .b, when: on_failure}}
+learn: {{stage: learn, extends: .b}}
+"""
+DOCKERFILE = "ARG REGISTRY=nowhere:1\nFROM ${REGISTRY}/python:3.12-slim AS base\nFROM base\nRUN echo ok\n"
+
+
+async def test_nine_stages_and_ten_jobs_pass(registry: str) -> None:
+    """A whole pipeline goes through stage by stage, and on_failure is skipped because nothing failed."""
+    done = await run(NINE_STAGES, registry, files={"Dockerfile": DOCKERFILE})
+    assert done.statuses.pop("notify_failure") == "skipped"
+    passed = [name for name, status in done.statuses.items() if status == "success"]
+    assert len(passed) == 9, done.traces
+    assert done.first("test", "running") > done.first("build", "success")
+    assert done.history("compile") == ["pending", "running", "success"]
+
+
+async def test_every_trace_says_first_that_nothing_ran(registry: str) -> None:
+    """No one can take a checked job for one that ran in a container."""
+    done = await run(NINE_STAGES, registry, files={"Dockerfile": DOCKERFILE})
+    traces = [trace for name, trace in done.traces.items() if name != "notify_failure"]
+    assert all("checked, not run in a container" in trace.splitlines()[0] for trace in traces)
+    assert 'Preparing the "docker" executor' in done.traces["test"]
+    assert "Job succeeded" in done.traces["test"]
+    assert "Downloading artifacts for test" in done.traces["quality"]
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        ("${REGISTRY}/python:9", "manifest for {r}/python:9 not found: manifest unknown: manifest unknown"),
+        ("${REGISTRY}/org/none:1", "manifest for {r}/org/none:1 not found: manifest unknown"),
+        ("python:3.12-slim", 'Get "https://registry-1.docker.io/v2/": dial tcp: lookup registry-1.docker.io: i/o'),
+        ("ghcr.io/a/b:1", 'Get "https://ghcr.io/v2/": dial tcp: lookup ghcr.io: i/o timeout'),
+        ("${MISSING}/python:3", "invalid reference format"),
+        ("${REGISTRY}/Python:3", "invalid reference format"),
+    ],
+)
+async def test_an_image_that_cannot_be_pulled_fails_the_job(registry: str, image: str, words: str) -> None:
+    """Missing, foreign and malformed images fail in the words of runner and engine."""
+    done = await run(f"a: {{image: '{image}', script: [x]}}", registry)
+    assert done.statuses == {"a": "failed"}
+    assert done.reasons["a"] == "runner_system_failure"
+    expanded = image.replace("${REGISTRY}", registry).replace("${MISSING}", "")
+    trace = done.traces["a"]
+    assert f'ERROR: Job failed: failed to pull image "{expanded}" with specified policies [always]: ' in trace
+    assert words.format(r=registry) in trace
+    assert "(manager.go:" in trace
+
+
+async def test_a_missing_service_fails_the_job(registry: str) -> None:
+    """Services are pulled as images are."""
+    done = await run('a: {image: "$REGISTRY/redis:7", services: ["$REGISTRY/pg:1"], script: [x]}', registry)
+    assert f"manifest for {registry}/pg:1 not found" in done.traces["a"]
+
+
+async def test_a_registry_that_is_down_refuses_the_connection() -> None:
+    """Nothing listens on the port: connection refused."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{probe.getsockname()[1]}"
+        done = await run('a: {image: "$REGISTRY/python:3", script: [x]}', host)
+    assert f"dial tcp {host}: connect: connection refused" in done.traces["a"]
+    assert done.reasons["a"] == "runner_system_failure"
+
+
+async def test_an_index_without_this_platform_is_refused(registry: str) -> None:
+    """An image for another machine alone cannot be pulled; one for several can."""
+    push(registry, "only-arm:1", ["arm64"])
+    push(registry, "both:1", ["arm64", "amd64"])
+    done = await run(
+        'a: {image: "$REGISTRY/only-arm:1", script: [x]}\nb: {image: "$REGISTRY/both:1", script: [x]}', registry
+    )
+    assert done.statuses == {"a": "failed", "b": "success"}
+    assert "no matching manifest for linux/amd64" in done.traces["a"]
+
+
+async def test_a_script_that_does_not_parse_ends_with_exit_code_2() -> None:
+    """Bash's own words and its exit code; a long ${…} is left as it is."""
+    done = await run(
+        'a: {script: ["if true; then", "echo ${A:-b}"]}\nb: {script: ["echo ${A:-b}", "x=$((1+1))"]}', None
+    )
+    assert "syntax error: unexpected end of file" in done.traces["a"]
+    assert "ERROR: Job failed: exit code 2" in done.traces["a"]
+    assert done.statuses == {"a": "failed", "b": "success"}
+    assert done.reasons["a"] == "script_failure"
+
+
+async def test_after_script_does_not_fail_the_job() -> None:
+    """What is wrong in after_script is a warning."""
+    done = await run("a: {script: [x], after_script: ['fi']}", None)
+    assert done.statuses == {"a": "success"}
+    assert "after_script failed" in done.traces["a"]
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "words"),
+    [
+        ("FROM $REGISTRY/python:9\n", "MANIFEST_UNKNOWN"),
+        ("ARG REGISTRY\nFROM ${REGISTRY}/python:9\n", "MANIFEST_UNKNOWN: manifest unknown"),
+        ("FROM node:20\n", "registry-1.docker.io"),
+        ("FORM x\n", "unknown instruction: FORM"),
+        ("RUN x\n", "no build stage in current context"),
+        ("", "file with no instructions"),
+        ("ARG REGISTRY\nFROM ${REGISTRY}/python:3.12-slim\nCOPY --from=node:20 /a /b\n", "registry-1.docker.io"),
+        (None, "please provide a valid path to a Dockerfile"),
+    ],
+)
+async def test_a_build_whose_parents_are_missing_fails(registry: str, dockerfile: str | None, words: str) -> None:
+    """The builder's words, exit code 1, script_failure."""
+    script = "/kaniko/executor --dockerfile $CI_PROJECT_DIR/Dockerfile --build-arg REGISTRY=$REGISTRY"
+    files = {} if dockerfile is None else {"Dockerfile": dockerfile}
+    done = await run(f"a: {{script: ['{script}']}}", registry, files=files)
+    if dockerfile == "FROM $REGISTRY/python:9\n":
+        words = "invalid reference format"
+    assert words in done.traces["a"]
+    assert "ERROR: Job failed: exit code 1" in done.traces["a"]
+    assert done.reasons["a"] == "script_failure"
+
+
+ORDER = """
+stages: [one, two, three]
+.f: {script: [fi]}
+.s: {script: [x]}
+"""
+
+
+async def test_after_a_failure_only_on_failure_and_always_run() -> None:
+    """A failed stage skips the later ones but those that are there for it."""
+    done = await run(
+        ORDER
+        + """
+bad: {stage: one, extends: .f}
+next: {stage: two, extends: .s}
+rescue: {stage: two, extends: .s, when: on_failure}
+always: {stage: three, extends: .s, when: always}
+hand: {stage: three, extends: .s, when: manual}
+""",
+        None,
+    )
+    expected = {"bad": "failed", "next": "skipped", "rescue": "success", "always": "success", "hand": "skipped"}
+    assert done.statuses == expected
+    assert done.first("always", "running") > done.first("rescue", "success")
+
+
+async def test_allow_failure_lets_later_stages_run() -> None:
+    """A job that may fail is failed, and what follows runs; on_failure stays out."""
+    done = await run(
+        ORDER
+        + "a: {stage: one, extends: .f, allow_failure: true}\nb: {stage: two, extends: .s}\n"
+        + "c: {stage: two, extends: .s, when: on_failure}",
+        None,
+    )
+    assert done.statuses == {"a": "failed", "b": "success", "c": "skipped"}
+
+
+async def test_only_the_named_exit_codes_are_allowed() -> None:
+    """allow_failure:exit_codes allows 2 and no other."""
+    done = await run(
+        ORDER + "a: {stage: one, extends: .f, allow_failure: {exit_codes: [2]}}\nb: {stage: two, extends: .s}", None
+    )
+    assert done.statuses == {"a": "failed", "b": "success"}
+    assert done.updates[done.first("a", "failed")].allow_failure is True
+    done = await run(
+        ORDER + "a: {stage: one, extends: .f, allow_failure: {exit_codes: 3}}\nb: {stage: two, extends: .s}", None
+    )
+    assert done.statuses == {"a": "failed", "b": "skipped"}
+
+
+async def test_a_manual_job_blocks_unless_it_may_fail() -> None:
+    """A manual job with allow_failure false holds up what follows; an optional one does not."""
+    text = ORDER + "a: {stage: one, extends: .s, when: manual%s}\nb: {stage: two, extends: .s}"
+    assert (await run(text % "", None)).statuses == {"a": "manual", "b": "success"}
+    assert (await run(text % ", allow_failure: false", None)).statuses == {"a": "manual"}
+
+
+async def test_needs_start_before_the_stage_is_over_and_skip_what_cannot_be() -> None:
+    """A job with needs waits for them only; a skipped need skips it."""
+    done = await run(
+        ORDER
+        + """
+good: {stage: one, extends: .s}
+bad: {stage: one, extends: .f}
+early: {stage: three, extends: .s, needs: [good]}
+none: {stage: three, extends: .s, needs: []}
+dead: {stage: three, extends: .s, needs: [bad]}
+deader: {stage: three, extends: .s, needs: [dead]}
+cleanup: {stage: three, extends: .s, needs: [bad], when: on_failure}
+""",
+        None,
+    )
+    skipped = {name for name, status in done.statuses.items() if status == "skipped"}
+    assert skipped == {"dead", "deader"}
+    assert done.statuses["early"] == done.statuses["none"] == done.statuses["cleanup"] == "success"
+
+
+async def test_retry_runs_a_failed_job_again() -> None:
+    """As often as `max` says, and only for the reasons named."""
+    text = "a: {script: [fi], retry: {max: 2, when: %s}}"
+    done = await run(text % "script_failure", None)
+    assert done.history("a") == ["pending", "running", "failed"] * 3
+    done = await run(text % "runner_system_failure", None)
+    assert done.history("a") == ["pending", "running", "failed"]
+
+
+async def test_a_pipeline_retry_leaves_what_is_done() -> None:
+    """Jobs in `done` are not run again, and those behind them start from their statuses."""
+    text = ORDER + "a: {stage: one, extends: .f}\nb: {stage: two, extends: .s}"
+    done = await run(text, None, done={"a": "success"})
+    assert done.statuses == {"b": "success"}
+
+
+async def test_a_timeout_ends_a_job() -> None:
+    """A registry that accepts and says nothing lets the job's own timeout end it."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        done = await run('a: {image: "$REGISTRY/python:3", script: [x], timeout: 1s}', host)
+    assert done.reasons["a"] == "job_execution_timeout"
+    assert "ERROR: Job failed: execution took longer than 1s seconds" in done.traces["a"]
+
+
+async def test_cancel_ends_what_runs_and_what_waits() -> None:
+    """Running and created jobs are canceled; what is over keeps its status."""
+    recorder = Recorder()
+
+    async def report(update: JobUpdate) -> None:
+        await recorder.report(update)
+        if (update.name, update.status) == ("b", "running"):
+            recorder.cancel.set()
+
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        context = Context("main", "main", variables={"REGISTRY": host})
+        jobs = jobs_of(
+            ORDER
+            + 'a: {stage: one, extends: .s}\nb: {stage: two, image: "$REGISTRY/x:1", script: [x]}\n'
+            + "c: {stage: three, extends: .s, when: always}",
+            context,
+        )
+        async with asyncio.timeout(5):
+            await Executor(host).run(jobs, report=report, context=context, cancel=recorder.cancel)
+    assert recorder.statuses == {"a": "success", "b": "canceled", "c": "canceled"}
+
+
+async def test_a_reporter_that_fails_ends_the_run() -> None:
+    """An error of the server is not swallowed, and no task is left behind."""
+
+    async def report(update: JobUpdate) -> None:
+        if update.status == "running":
+            raise RuntimeError("disk full")
+
+    context = Context("main", "main")
+    with pytest.raises(RuntimeError, match="disk full"):
+        await Executor(None).run(
+            jobs_of("a: {script: [x]}\nb: {script: [x]}"), report=report, context=context, cancel=asyncio.Event()
+        )
+    assert asyncio.all_tasks() == {asyncio.current_task()}
