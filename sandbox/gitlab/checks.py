@@ -102,8 +102,9 @@ class Check:
             body += service if wanted in job.services else ""
             pulled = await self._images.pull(wanted)
             if pulled.refusal:
-                body += trace.pull_failed(wanted, pulled.refusal)
-                await say(trace.section("prepare_executor", 'Preparing the "docker" executor', body))
+                warning, error = trace.pull_failed(wanted, pulled.refusal)
+                await say(trace.section("prepare_executor", 'Preparing the "docker" executor', body + warning))
+                await say(error)
                 return False
             body += trace.pulled(wanted, pulled.digest)
         await say(trace.section("prepare_executor", 'Preparing the "docker" executor', body))

@@ -20,7 +20,15 @@ BUILDERS = (
     ("docker", re.compile(r"(?:^|/)docker$"), ("build",)),
 )
 BETWEEN = frozenset({"buildx", "image", "builder"})
-ASSIGNMENT = re.compile(r"\s*(?:export\s+|local\s+|readonly\s+)?([A-Za-z_]\w*)=(\S*|\"[^\"]*\"|'[^']*')\s*(?:;|&&|$)")
+# A program's own options stand before its verb (`buildah --storage-driver vfs bud`), another verb ends the search.
+OTHER_VERBS = frozenset(
+    ["commit", "compose", "exec", "from", "info", "inspect", "login", "manifest", "pull", "push", "run", "save", "tag"]
+)
+OPTIONS_BEFORE = 8
+ASSIGNMENT = re.compile(
+    r"(?:^|;|&&)\s*(?:export\s+|local\s+|readonly\s+)?([A-Za-z_]\w*)="
+    r"(\$\([^)]*\)|`[^`]*`|\"[^\"]*\"|'[^']*'|[^\s;&]*)\s*(?=;|&&|$)"
+)
 SHELL_VARIABLE = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}|\$(\w+)")
 FILE_OPTIONS = ("-f", "--file", "--dockerfile")
 WITH_VALUE = frozenset(
@@ -45,7 +53,7 @@ def builds(script: Sequence[str], variables: Mapping[str, str]) -> list[Build]:
     values = dict(variables)
     found: list[Build] = []
     for line in text.splitlines():
-        if assigned := ASSIGNMENT.match(line):
+        for assigned in ASSIGNMENT.finditer(line):
             dynamic = "`" in assigned[2] or "$(" in assigned[2]
             values[assigned[1]] = UNKNOWN if dynamic else _filled(assigned[2].strip("\"'"), values)
         found += [build for words in _commands(line) if (build := _build(words, values))]
@@ -76,8 +84,9 @@ def _build(words: list[str], values: Mapping[str, str]) -> Build | None:
                 rest = [one for one in words[at + 1 :] if one not in BETWEEN]
                 if not verbs:
                     return _options(builder, rest, values)
-                if rest and rest[0] in verbs:
-                    return _options(builder, rest[1:], values)
+                start = next((i for i, one in enumerate(rest[:OPTIONS_BEFORE]) if one in (*verbs, *OTHER_VERBS)), None)
+                if start is not None and rest[start] in verbs:
+                    return _options(builder, rest[start + 1 :], values)
     return None
 
 

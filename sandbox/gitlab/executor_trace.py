@@ -32,15 +32,12 @@ def pulled(image: str, digest: str) -> str:
     )
 
 
-def pull_failed(image: str, refusal: str) -> str:
-    """An image that cannot be pulled: the daemon's refusal as a warning, then the error that ends the job."""
+def pull_failed(image: str, refusal: str) -> tuple[str, str]:
+    """An image that cannot be pulled: the warning within the section, then the error that ends the job."""
     where = "(manager.go:251:0s)"
+    warning = f'{YELLOW}WARNING: Failed to pull image with policy "always": {refusal} {where}{RESET}\n'
     words = f'failed to pull image "{image}" with specified policies [always]: {refusal} {where}'
-    return (
-        f"{CLEAR}Pulling docker image {image} ...{RESET}\n"
-        f'{YELLOW}WARNING: Failed to pull image with policy "always": {refusal} {where}{RESET}\n'
-        f"{RED}ERROR: Job failed: {words}\n{RESET}"
-    )
+    return f"{CLEAR}Pulling docker image {image} ...{RESET}\n{warning}", f"{RED}ERROR: Job failed: {words}\n{RESET}"
 
 
 def command(line: str) -> str:

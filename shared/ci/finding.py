@@ -16,7 +16,7 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One statement: `rule` is its stable id, line and column count from 1, `fix` is the text to write there instead."""
+    """One statement: `rule` is its stable id, line and column count from 1, `fix` is the text to write there."""
 
     rule: str
     severity: Severity

@@ -37,7 +37,7 @@ REASONS: dict[str, str] = {
 }
 
 _DOWNLOAD = r"(?:curl|wget|fetch)\b"
-_SHELL = r"(?:\S*/)?(?:sh|bash|zsh|dash|ash|ksh|python[\d.]*|perl|ruby|node)\b"
+_SHELL = r"(?:[\w./-]{0,60}/)?(?:sh|bash|zsh|dash|ash|ksh|python[\d.]*|perl|ruby|node)\b"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,10 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 _START = r"(?:^|[;&|(`]|\bdo\b|\bthen\b|\bsudo\b)\s*(?:/usr)?(?:/bin/)?"
 COMMAND_RULES: tuple[CommandRule, ...] = (
-    CommandRule("policy-download-to-shell", _pattern(rf"{_DOWNLOAD}[^;\n]*\|\s*(?:sudo\s+)?(?:-\S+\s+)*{_SHELL}")),
+    CommandRule(
+        "policy-download-to-shell",
+        _pattern(rf"{_DOWNLOAD}[^;\n]{{0,1000}}\|\s*(?:sudo\s+)?(?:-\S+\s+)*{_SHELL}"),
+    ),
     CommandRule(
         "policy-download-to-shell", _pattern(rf"(?:{_SHELL}|\bsource|(?:^|\s)\.)\s+(?:-\S+\s+)*<\(\s*{_DOWNLOAD}")
     ),
@@ -66,7 +69,7 @@ COMMAND_RULES: tuple[CommandRule, ...] = (
     CommandRule("policy-prints-environment", _pattern(r"/proc/(?:self|\$\$|\d+)/environ")),
     CommandRule(
         "policy-prints-environment",
-        _pattern(r"print\w*\s*\(\s*(?:dict\()?os\.environ\s*\)|console\.log\(process\.env\)"),
+        _pattern(r"print\w{0,10}\s{0,10}\(\s*(?:dict\()?os\.environ\s*\)|console\.log\(process\.env\)"),
     ),
     CommandRule("policy-privileged", _pattern(r"\s--privileged\b|--security[-_=]insecure\b")),
 )

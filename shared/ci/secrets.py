@@ -16,8 +16,12 @@ _SECRET_NAME = re.compile(r"(?:TOKEN|PASSWORD|PASSWD|SECRET|API_?KEY|PRIVATE_KEY
 # Long, with letters and digits: no word that a test database has as its password.
 _RANDOM = re.compile(r"(?=.*[0-9])(?=.*[a-zA-Z])[\w+/=.!@#%^&*-]{16,}", re.ASCII)
 
-_VARIABLE = r"\$\{?\w*(?:TOKEN|PASSWORD|PASSWD|SECRET|_KEY\b|CREDENTIAL)"
-_PRINTED = re.compile(rf"(?:^|[\s(`])(?:echo|printf|cat\s*<<<)\b[^;&|]*{_VARIABLE}[^;&|]*(?P<rest>\|[^;&]*|)", re.ASCII)
+_VARIABLE = r"\$\{?\w{0,60}(?:TOKEN|PASSWORD|PASSWD|SECRET|_KEY\b|CREDENTIAL)"
+_PRINTED = re.compile(
+    rf"(?:^|[\s(`])(?:echo|printf|cat\s*<<<)\b[^;&|]{{0,1000}}{_VARIABLE}"
+    r"[^;&|]{0,1000}(?P<rest>\|[^;&]{0,1000}|)",
+    re.ASCII,
+)
 _TO_FILE = re.compile(r">>?\s*(?!/dev/(?:stdout|stderr|tty)|&)[\"']?[\w~$./{]")
 _SUBSTITUTION = re.compile(r"\$\([^()]*\)")
 

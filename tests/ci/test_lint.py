@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from shared.ci.document import NODE_LIMIT, SIZE_LIMIT, parse
 from shared.ci.expressions import objection
 from shared.ci.lint import check, errors
+from shared.events import Analysis, Commands
+from shared.recipes.renderer import render
 from tests.ci.pipelines import DOCKERFILE, PIPELINE, REGISTRY, files, line_of
 
 
@@ -297,3 +299,21 @@ def test_a_nine_stage_file_takes_milliseconds() -> None:
         return time.perf_counter() - start
 
     assert min(once() for _ in range(10)) < 0.1
+
+
+@pytest.mark.parametrize("language", ["python", "javascript", "typescript", "ruby"])
+@pytest.mark.parametrize("builder", ["kaniko", "buildah", "buildkit"])
+def test_what_the_recipes_render_gives_no_findings(language: str, builder: str) -> None:
+    """Every recipe with every builder passes the checker without a word."""
+    commands = Commands(install="make deps", test="make test", start="make run")
+    rendered = render(Analysis(language=language, commands=commands, ports=(8000,)), registry=REGISTRY, builder=builder)
+    assert rendered is not None
+    assert check(rendered, registry=REGISTRY) == ()
+
+
+@pytest.mark.parametrize("word", ["curl ", "echo $", "/", "print", "$(", "https://a:", "env ", "sh -c "])
+def test_no_house_rule_is_catastrophic(word: str) -> None:
+    """One endless command of a repeated word is judged within seconds."""
+    start = time.monotonic()
+    check(files(f"a: {{script: ['{word * (60_000 // len(word))}']}}"), registry=REGISTRY)
+    assert time.monotonic() - start < 3

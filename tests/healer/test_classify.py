@@ -141,3 +141,9 @@ def test_yaml_errors_are_classified_by_what_they_are_about() -> None:
     stage = root_cause(Pipeline(status="failed", yaml_errors="x job: chosen stage y does not exist"), {})
     other = root_cause(Pipeline(status="failed", yaml_errors="jobs:x config should contain something new"), {})
     assert (stage.error_class, other.error_class) == ("invalid_stage", "yaml_syntax")
+
+
+def test_what_comes_after_the_last_exit_marker_explains_nothing() -> None:
+    """A complaint of the clean-up after the command that failed is not the cause."""
+    trace = "bash: line 3: mvn: command not found\nexit status 127\nUploading: x509: unknown authority\n"
+    assert classify_text(trace).error_class == "missing_command"

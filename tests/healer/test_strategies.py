@@ -165,3 +165,9 @@ def test_a_file_without_mistakes_is_not_touched() -> None:
     """No strategy has anything to say about valid files."""
     assert yaml_syntax.repair(files()) is None
     assert invalid_stage.repair(files()) is None
+
+
+def test_a_file_that_cannot_be_mended_whole_is_left_alone() -> None:
+    """One certain mistake beside one that has two meanings: half a repair is none."""
+    half = PIPELINE.replace("needs: [build]", "needs: [buidl]").replace("  script:\n    - pip install ruff\n", "  x:\n")
+    assert yaml_syntax.repair(files(half)) is None

@@ -8,6 +8,10 @@ from sandbox.gitlab.ci import Context, compile_pipeline
 
 FILES = {"ok.yml": ".x: {script: [x]}", "bad.yml": "a: [", "list.yml": "- a", "loop.yml": "include: loop.yml"}
 LISTED = ".pre, build, .post"
+RULED_OUT = (
+    "'b' job needs 'a' job, but 'a' does not exist in the pipeline. This might be because of the only, except, or "
+    "rules keywords. To need a job that sometimes does not exist in the pipeline, use needs:optional."
+)
 ERRORS = {
     "nothing": ("", "Please provide content of .gitlab-ci.yml"),
     "a list": ("- a", "Invalid configuration format"),
@@ -84,6 +88,18 @@ ERRORS = {
         "a: {script: x, image: $A, variables: {A: $B, B: $A}}",
         'a: circular variable reference detected: ["A", "B"]',
     ),
+    "need without a job": (
+        "a: {script: x, needs: [{artifacts: true}]}",
+        "jobs:a:needs:need has to be a string, a hash with job or a hash with pipeline",
+    ),
+    "needs of a rule": (
+        "a: {script: x, rules: [{needs: 5}]}",
+        "jobs:a:rules:rule:needs config can only be a hash or an array",
+    ),
+    "retry exit codes": (
+        "a: {script: x, retry: {exit_codes: [a]}}",
+        "jobs:a:retry exit codes should be an array of integers or an integer",
+    ),
     "allow_failure": ("a: {script: x, allow_failure: 1}", "jobs:a allow_failure should be a hash or a boolean value"),
     "no include": ("include: none.yml\na: {script: x}", "Local file `none.yml` does not exist!"),
     "include of a list": ("include: list.yml\na: {script: x}", "`list.yml`: Invalid configuration format"),
@@ -94,8 +110,7 @@ ERRORS = {
     ),
     "need ruled out": (
         "a: {script: x, rules: [{when: never}]}\nb: {script: x, needs: [a]}",
-        "'b' job needs 'a' job, but 'a' does not exist in the pipeline. This might be because of the only, except, or "
-        "rules keywords. To need a job that sometimes does not exist in the pipeline, use needs:optional.",
+        RULED_OUT,
     ),
 }
 
