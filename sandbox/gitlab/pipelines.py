@@ -160,6 +160,8 @@ class Pipelines:
             return
         at = datetime.fromtimestamp(update.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         changes: Row = {"status": update.status, "failure_reason": update.failure_reason}
+        if update.allow_failure is not None:
+            changes["allow_failure"] = update.allow_failure
         if update.status == "running":
             changes["started_at"] = at
         elif update.status in COMPLETED:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from shared.settings import GitLabSettings, SourceSettings
 
 SCHEMES = frozenset({"http", "https", "ssh"})
-SCP_LIKE = re.compile(r"(?:[\w.-]+@)?([\w.-]+):(?!//)(.+)")
+SCP_LIKE = re.compile(r"(?:[\w.-]+@)?([\w.-]+):(?!//|:)(.+)")
 WATCH_SECONDS = 0.25
 SYMLINK, SUBMODULE = "120000", "160000"
 
@@ -150,7 +150,8 @@ class GitSource:
                 raise Reject(
                     f"{remote.url} is larger than the limit CLONE_MAX_BYTES={limit}; raise it if that is meant"
                 )
-            await asyncio.sleep(WATCH_SECONDS)
+            left = deadline - asyncio.get_running_loop().time()
+            await asyncio.sleep(max(0.0, min(WATCH_SECONDS, left)))
         raise Reject(f"cloning {remote.url} takes longer than the limit CLONE_TIMEOUT={self._settings.clone_timeout} s")
 
     def _environment(self, remote: Remote) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 from collections.abc import AsyncIterator
@@ -57,7 +58,7 @@ async def test_names_sizes_and_manifests_are_read(forge: Forge) -> None:
 
 async def test_a_branch_and_an_address_without_git_are_understood(forge: Forge, tmp_path: Path) -> None:
     """A ref is read as asked; GitLab's address may be given without `.git`."""
-    _push(forge, tmp_path, {"b.py": "y"}, branch="feature/x")
+    await _push(forge, tmp_path, {"b.py": "y"}, branch="feature/x")
     snapshot = await forge.source().read(forge.url.removesuffix(".git"), "feature/x")
     assert "b.py" in {entry.path for entry in snapshot.tree}
 
@@ -118,8 +119,11 @@ async def test_a_host_that_is_down_is_a_retry(forge: Forge) -> None:
 
 @pytest.mark.parametrize(
     ("limit", "name"),
-    [({"clone_max_files": 2}, "CLONE_MAX_FILES=2"), ({"clone_max_bytes": 10}, "CLONE_MAX_BYTES=10")]
-    + [({"clone_timeout": 0.001}, "CLONE_TIMEOUT=0.001")],
+    [
+        ({"clone_max_files": 2}, "CLONE_MAX_FILES=2"),
+        ({"clone_max_bytes": 10}, "CLONE_MAX_BYTES=10"),
+        ({"clone_timeout": 0.001}, "CLONE_TIMEOUT=0.001"),
+    ],
 )
 async def test_a_limit_is_named(forge: Forge, limit: dict[str, Any], name: str) -> None:
     """Files, bytes and time: the sentence says which setting."""
@@ -129,7 +133,7 @@ async def test_a_limit_is_named(forge: Forge, limit: dict[str, Any], name: str) 
 
 async def test_a_hostile_tree_leads_nowhere(forge: Forge, tmp_path: Path) -> None:
     """Symlinks and submodules are not followed; names with newlines are names."""
-    work = _clone(forge, tmp_path)
+    work = await _clone(forge, tmp_path)
     (work / "requirements.txt").unlink()
     (work / "requirements.txt").symlink_to("/etc/passwd")
     (work / "a\nb.py").write_text("x")
@@ -137,7 +141,7 @@ async def test_a_hostile_tree_leads_nowhere(forge: Forge, tmp_path: Path) -> Non
     (work / "package.json").write_bytes(b"\xff\xfe{")
     index = ["update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},sub"]
     for argv in (["add", "-A"], index, ["commit", "-qm", "hostile"], ["push", "-q"]):
-        _git(work, *argv)
+        await _git(work, *argv)
     snapshot = await forge.source().read(forge.url, None)
     paths = {entry.path for entry in snapshot.tree}
     assert "a\nb.py" in paths
@@ -168,20 +172,22 @@ async def test_a_repository_of_words_alone_ends_the_run() -> None:
     assert "no source code" in failed.reason
 
 
-def _git(work: Path, *arguments: str) -> None:
+async def _git(work: Path, *arguments: str) -> None:
+    """In a thread: the server that git talks to runs in this process."""
     names = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
-    subprocess.run(["git", *arguments], cwd=work, check=True, capture_output=True, env=os.environ | names, timeout=30)
+    options: dict[str, Any] = {"cwd": work, "check": True, "capture_output": True, "timeout": 30}
+    await asyncio.to_thread(subprocess.run, ["git", *arguments], env=os.environ | names, **options)
 
 
-def _clone(forge: Forge, tmp_path: Path) -> Path:
+async def _clone(forge: Forge, tmp_path: Path) -> Path:
     url = forge.url.replace("http://", f"http://u:{TOKEN}@")
-    _git(tmp_path, "clone", "-q", url, "work")
+    await _git(tmp_path, "clone", "-q", url, "work")
     return tmp_path / "work"
 
 
-def _push(forge: Forge, tmp_path: Path, files: dict[str, str], *, branch: str) -> None:
-    work = _clone(forge, tmp_path)
+async def _push(forge: Forge, tmp_path: Path, files: dict[str, str], *, branch: str) -> None:
+    work = await _clone(forge, tmp_path)
     for path, text in files.items():
         (work / path).write_text(text)
     for argv in (["checkout", "-qb", branch], ["add", "-A"], ["commit", "-qm", "x"], ["push", "-q", "origin", branch]):
-        _git(work, *argv)
+        await _git(work, *argv)
