@@ -170,10 +170,20 @@ class Commit(Fact):
 
 
 class Rerun(Fact):
-    """Run an existing pipeline again without a commit, because its files are not what failed."""
+    """Run an existing pipeline again without a commit, because its files are not what failed.
+
+    `last_job_id` is the newest job before it: a newer one shows that GitLab has begun. 0 where it is not known.
+    """
 
     commit: Commit
     pipeline_id: int
+    last_job_id: int = 0
+
+    def begun(self, pipeline: Pipeline) -> bool:
+        """Whether GitLab runs the pipeline again, or has run it again, as far as its present state tells."""
+        if self.last_job_id:
+            return any(job.id > self.last_job_id for job in pipeline.jobs)
+        return pipeline.status not in {"failed", "canceled"}
 
 
 class Repair(Fact):

@@ -127,11 +127,12 @@ class Project:
 
 @dataclass(frozen=True)
 class FileChange:
-    """One file of a commit."""
+    """One file of a commit; with `last_commit_id` an update is refused where a later commit changed the file."""
 
     action: Literal["create", "update"]
     path: str
     content: str
+    last_commit_id: str | None = None
 
 
 class GitLab(Protocol):
@@ -143,6 +144,10 @@ class GitLab(Protocol):
 
     async def files_at(self, project_id: int, ref: str, paths: Sequence[str]) -> dict[str, str]:
         """Path → content for those of `paths` that exist at `ref`; empty where the ref does not exist."""
+        ...
+
+    async def last_commits(self, project_id: int, ref: str, paths: Sequence[str]) -> dict[str, str]:
+        """Path → id of the last commit that changed it, for those of `paths` that exist at `ref`."""
         ...
 
     async def find_commit(self, project: Project, branch: str, trailer: str) -> Commit | None:

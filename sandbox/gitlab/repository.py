@@ -100,8 +100,8 @@ class Repository:
     async def branches(self) -> dict[str, str]:
         """Branch → sha."""
         listed = await self.git("for-each-ref", "--format=%(refname:strip=2) %(objectname)", "refs/heads")
-        pairs = (line.rsplit(" ", 1) for line in listed.decode().splitlines())
-        return {name: sha for name, sha in pairs}
+        pairs = (line.rpartition(" ") for line in listed.decode().splitlines())
+        return {name: sha for name, _, sha in pairs}
 
     async def delete_branch(self, name: str) -> None:
         """Remove a branch."""

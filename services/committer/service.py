@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from shared.bus import Bus
-    from shared.events import Commit
+    from shared.events import Rerun
     from shared.ports import GitLab, Project
 
 
@@ -38,50 +38,53 @@ async def connect(settings: Settings, _bus: Bus) -> AsyncIterator[Deps]:
 
 
 async def commit(event: ImagesSeeded, deps: Deps) -> CommitCreated | RunFailed:
-    """The commit of this event: made now, or found because an earlier delivery made it."""
+    """The commit of this event: made now, or found because an earlier delivery or a rival made it."""
     if event.proposal.rerun:
-        rerun = event.proposal.rerun
-        await deps.gitlab.retry_pipeline(rerun.commit.project_id, rerun.pipeline_id)
-        return _created(event, rerun.commit, created=False)
+        return await _run_again(event, event.proposal.rerun, deps.gitlab)
     path = decide.project_path(event.proposal.submission, deps.gitlab_url)
     if path is None:
-        reason = f"{event.proposal.submission.repo_url} is not on {deps.gitlab_url}; name a project with --project"
-        return RunFailed(run_id=event.run_id, attempt=event.attempt, phase="committer", reason=reason)
+        return decide.nowhere(event, deps.gitlab_url)
     project = await deps.gitlab.project(path)
     branch = decide.branch_name(event.run_id, deps.branch_prefix)
-    found = await deps.gitlab.find_commit(project, branch, decide.trailer(event.subject))
+    # What the branch holds is read before the trailer is looked for: a rival's commit is then either found, or it
+    # makes what was read stale, and GitLab refuses ours.
+    held = await _held(event, deps.gitlab, project, branch)
+    mark = decide.trailer(event.subject)
+    found = await deps.gitlab.find_commit(project, branch, mark)
     if found:
-        return _created(event, found, created=False)
-    return _created(event, await _commit(event, deps, project, branch), created=True)
-
-
-async def _commit(event: ImagesSeeded, deps: Deps, project: Project, branch: str) -> Commit:
-    """Make the commit; after an answer that never came, or a rival's commit, look whether it is there."""
-    paths = list(event.proposal.files.by_path())
-    on_branch = await deps.gitlab.files_at(project.id, branch, paths)
-    exists = bool(on_branch)
-    if not exists and project.default_branch:
-        on_branch = await deps.gitlab.files_at(project.id, project.default_branch, paths)
-    start = None if exists else project.default_branch
-    message = decide.message(event.proposal, event.subject, event.attempt)
+        return decide.created(event, found, new=False)
+    text = decide.message(event.proposal, event.subject, event.attempt)
+    changes = decide.changes(event.proposal, held)
     try:
-        return await deps.gitlab.commit(project, branch, start, message, decide.changes(event.proposal, on_branch))
-    except (Retry, Reject):
-        found = await deps.gitlab.find_commit(project, branch, decide.trailer(event.subject))
-        if found is None:
-            raise
-        return found
+        made = await deps.gitlab.commit(project, branch, held.start_branch, text, changes)
+    except (Retry, Reject) as error:
+        found = await deps.gitlab.find_commit(project, branch, mark)
+        if found:
+            return decide.created(event, found, new=False)
+        if isinstance(error, Reject) and await _held(event, deps.gitlab, project, branch) != held:
+            raise Retry(f"the branch {branch} of {project.path} moved meanwhile: {error.reason}") from error
+        raise
+    return decide.created(event, made, new=True)
 
 
-def _created(event: ImagesSeeded, commit: Commit, *, created: bool) -> CommitCreated:
-    return CommitCreated(
-        run_id=event.run_id,
-        attempt=event.attempt,
-        proposal=event.proposal,
-        images=event.images,
-        commit=commit,
-        created=created,
-    )
+async def _held(event: ImagesSeeded, gitlab: GitLab, project: Project, branch: str) -> decide.Held:
+    """The files on the run's branch, or on the default branch where the run has none yet."""
+    paths = list(event.proposal.files.by_path())
+    # Before the contents: a change between the two makes these stale, never too new.
+    last_commits = await gitlab.last_commits(project.id, branch, paths)
+    if last_commits:
+        return decide.Held(None, await gitlab.files_at(project.id, branch, paths), last_commits)
+    if project.default_branch is None:
+        return decide.Held()
+    return decide.Held(project.default_branch, await gitlab.files_at(project.id, project.default_branch, paths))
+
+
+async def _run_again(event: ImagesSeeded, rerun: Rerun, gitlab: GitLab) -> CommitCreated:
+    """The old commit, its pipeline running again; asked for once, however often the event is delivered."""
+    project_id = rerun.commit.project_id
+    if not rerun.begun(await gitlab.pipeline(project_id, rerun.pipeline_id)):
+        await gitlab.retry_pipeline(project_id, rerun.pipeline_id)
+    return decide.created(event, rerun.commit, new=False)
 
 
 service = Service("committer", Settings, connect, {ImagesSeeded: commit})

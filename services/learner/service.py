@@ -28,8 +28,9 @@ class Deps:
 
 @asynccontextmanager
 async def connect(settings: Settings, _bus: Bus) -> AsyncIterator[Deps]:
-    """Chroma, reached on the first call: a server that is down now delays deliveries, not the start."""
-    yield Deps(ChromaTemplates(settings))
+    """A client of Chroma."""
+    async with ChromaTemplates.connect(settings) as templates:
+        yield Deps(templates)
 
 
 async def learn(event: PipelinePassed, deps: Deps) -> TemplateStored:

@@ -1,8 +1,9 @@
-"""When a pipeline is over, whether the gate opens, and what is kept of a trace; pure."""
+"""When a watch is over and how it ended, whether the gate opens, and what is kept of a trace; pure."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from shared.ci.document import parse
@@ -10,15 +11,61 @@ from shared.ci.document import parse
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from shared.events import Files, Job, Pipeline
+    from shared.events import Files, Job, Outcome, Pipeline, Rerun
 
-Verdict = Literal["running", "passed", "failed", "canceled", "skipped", "yaml_error", "blocked"]
+Verdict = Literal["running", "passed"]
 
 COMPLETED = frozenset({"success", "failed", "canceled", "skipped"})
 WAITS_FOR_A_PERSON = frozenset({"manual", "scheduled"})
+# An event stays under 256 KB: so much of it may be excerpts, so many jobs and reasons it may list.
 EXCERPT_LINES = 40
-EXCERPT_CHARACTERS = 4000
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|section_(?:start|end):\d+:[^\r\n]*\r?")
+EXCERPT_BYTES = 4096
+ALL_EXCERPTS_BYTES = 96 * 1024
+MAX_JOBS = 200
+MAX_REASONS = 50
+MAX_YAML_ERRORS = 4000
+SECTIONS = re.compile(r"section_(?:start|end):\d+:[^\r\n]*\r?")
+ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+# What GitLab appends to the name of a job of `parallel`: " 2/5", or ": [linux, 3.12]".
+PARALLEL = re.compile(r"(?: \d+/\d+|: \[.*\])$")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often to look, when to give up, and when there is no pipeline; in seconds since the commit."""
+
+    interval: float
+    timeout: float
+    no_pipeline_after: float
+
+    def pause(self, age: float, wish: float | None) -> float:
+        """Seconds until the next look: the interval, or GitLab's wish where longer, but not past the deadline."""
+        return max(0.0, min(max(self.interval, wish or 0.0), self.timeout - age))
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What was seen last of a pipeline; `silence` is why the last look got no answer, empty where it got one."""
+
+    pipeline: Pipeline | None = None
+    silence: str = ""
+
+
+def stands(sight: Sight, rerun: Rerun | None, age: float, pace: Pace, whens: Mapping[str, str]) -> Verdict | Outcome:
+    """How the watch stands `age` seconds after the commit.
+
+    After a rerun the old attempts' end does not count: GitLab gets as long to begin as it gets to make a pipeline.
+    """
+    pipeline = sight.pipeline
+    if pipeline is None:
+        if not sight.silence and age > pace.no_pipeline_after:
+            return "no_pipeline"
+    elif not (_stale(rerun, pipeline) and age <= pace.no_pipeline_after):
+        found = verdict(pipeline, whens)
+        if found != "running":
+            return found
+    return "deadline" if age >= pace.timeout else "running"
 
 
 def whens(files: Files) -> dict[str, str]:
@@ -26,7 +73,7 @@ def whens(files: Files) -> dict[str, str]:
     return {name: _when(job) for name, job in parse(files.pipeline).resolved.items()}
 
 
-def verdict(pipeline: Pipeline, job_whens: Mapping[str, str]) -> Verdict:
+def verdict(pipeline: Pipeline, job_whens: Mapping[str, str]) -> Verdict | Outcome:
     """How the pipeline stands: still running, passed, or in which way it ended otherwise."""
     if pipeline.yaml_errors:
         return "yaml_error"
@@ -37,7 +84,7 @@ def verdict(pipeline: Pipeline, job_whens: Mapping[str, str]) -> Verdict:
         return "running"
     if pipeline.status in {"canceled", "skipped"}:
         return "canceled" if pipeline.status == "canceled" else "skipped"
-    return "failed" if gate(pipeline.jobs, job_whens) else "passed"
+    return "failed" if pipeline.status == "failed" or gate(pipeline.jobs, job_whens) else "passed"
 
 
 def gate(jobs: Sequence[Job], job_whens: Mapping[str, str]) -> tuple[str, ...]:
@@ -48,36 +95,80 @@ def gate(jobs: Sequence[Job], job_whens: Mapping[str, str]) -> tuple[str, ...]:
     """
     if not jobs:
         return ("the pipeline has no jobs",)
-    return tuple(
-        _why(job)
-        for job in jobs
-        if job.status != "success" and not (job.status == "skipped" and job_whens.get(job.name) == "on_failure")
-    )
+    return tuple(_why(job) for job in jobs if job.status != "success" and not _had_no_cause(job, job_whens))
+
+
+def reasons(outcome: Outcome, sight: Sight, sha: str, pace: Pace, job_whens: Mapping[str, str]) -> tuple[str, ...]:
+    """Why the pipeline did not pass, in the words that fit the outcome."""
+    pipeline = sight.pipeline
+    if outcome == "no_pipeline" or pipeline is None:
+        if outcome == "no_pipeline":
+            return (f"GitLab made no pipeline for {sha[:12]}: CI is off, or the rules leave every job out",)
+        return (f"not over after {pace.timeout:.0f} s; {sight.silence or 'GitLab made no pipeline'}",)
+    status = f"the pipeline is {pipeline.status}"
+    if outcome == "yaml_error":
+        return (f"GitLab refuses the file: {pipeline.yaml_errors}"[:MAX_YAML_ERRORS],)
+    if outcome == "blocked":
+        return _capped(waiting(pipeline.jobs)) or (status,)
+    if outcome == "deadline":
+        unfinished = [f"{job.name} is {job.status}" for job in pipeline.jobs if job.status not in COMPLETED]
+        first = f"not over after {pace.timeout:.0f} s; {status}"
+        return _capped((f"{first}; {sight.silence}" if sight.silence else first, *unfinished))
+    return _capped(gate(pipeline.jobs, job_whens)) or (status,)
 
 
 def waiting(jobs: Sequence[Job]) -> tuple[str, ...]:
     """The jobs that wait for a person, each as a sentence."""
     return tuple(
-        f"{job.name} ({job.stage}) waits for a person: it is {job.status}"
+        f"{job.name} in stage {job.stage} waits for a person: it is {job.status}"
         for job in jobs
         if job.status in WAITS_FOR_A_PERSON
     )
 
 
-def excerpt(trace: bytes) -> str:
-    """The end of a trace as a person reads it: no colours, no section marks, no overwritten progress lines."""
-    text = ESCAPES.sub("", trace[-200_000:].decode(errors="replace"))
-    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
-    kept = "\n".join(line for line in lines if line.strip())
-    return "\n".join(kept.splitlines()[-EXCERPT_LINES:])[-EXCERPT_CHARACTERS:]
+def fitting(pipeline: Pipeline) -> Pipeline:
+    """The pipeline with as many jobs as an event takes: those that did not succeed come before those that did."""
+    jobs = sorted(pipeline.jobs, key=lambda job: (job.status == "success", job.id))[:MAX_JOBS]
+    short = (pipeline.yaml_errors or "")[:MAX_YAML_ERRORS] or None
+    return pipeline.model_copy(update={"jobs": tuple(sorted(jobs, key=lambda job: job.id)), "yaml_errors": short})
+
+
+def excerpt_bytes(failed_jobs: int) -> int:
+    """The longest excerpt of each of so many failed jobs, in bytes."""
+    return min(EXCERPT_BYTES, ALL_EXCERPTS_BYTES // max(1, failed_jobs))
+
+
+def excerpt(trace: bytes, limit: int = EXCERPT_BYTES) -> str:
+    """The end of a trace as a person reads it: no colours, no section marks, no overwritten progress lines.
+
+    At most `limit` bytes of UTF-8.
+    """
+    text = ESCAPES.sub("", SECTIONS.sub("", trace[-200_000:].decode(errors="replace")))
+    lines = [CONTROLS.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in text.split("\n")]
+    kept = "\n".join([line for line in lines if line.strip()][-EXCERPT_LINES:])
+    return kept.encode()[-limit:].decode(errors="ignore")
+
+
+def _stale(rerun: Rerun | None, pipeline: Pipeline) -> bool:
+    """Whether what is seen are still the attempts from before the rerun."""
+    return rerun is not None and rerun.last_job_id > 0 and not rerun.begun(pipeline)
+
+
+def _had_no_cause(job: Job, job_whens: Mapping[str, str]) -> bool:
+    """Whether the job runs only on failure, and nothing failed."""
+    name = job.name if job.name in job_whens else PARALLEL.sub("", job.name)
+    return job.status == "skipped" and job_whens.get(name) == "on_failure"
 
 
 def _when(job: Mapping[str, object]) -> str:
-    """The job's `when`; with rules, `on_failure` only where every rule that adds the job says so."""
-    rules = job.get("rules")
+    """The job's `when`; with rules, `on_failure` only where every rule that adds the job says so.
+
+    A rule without `when` takes the job's (GitLab's CI/CD YAML reference, `rules`).
+    """
+    own, rules = str(job.get("when", "on_success")), job.get("rules")
     if not isinstance(rules, list):
-        return str(job.get("when", "on_success"))
-    said = {str(rule.get("when", "on_success")) for rule in rules if isinstance(rule, dict)} - {"never"}
+        return own
+    said = {str(rule.get("when", own)) for rule in rules if isinstance(rule, dict)} - {"never"}
     return said.pop() if len(said) == 1 else "on_success"
 
 
@@ -85,3 +176,9 @@ def _why(job: Job) -> str:
     allowed = " although it may fail" if job.allow_failure and job.status == "failed" else ""
     reason = f" ({job.failure_reason})" if job.failure_reason else ""
     return f"{job.name} in stage {job.stage} is {job.status}{reason}{allowed}"
+
+
+def _capped(sentences: Sequence[str]) -> tuple[str, ...]:
+    """The first sentences, and how many there are besides."""
+    more = len(sentences) - MAX_REASONS
+    return (*sentences[:MAX_REASONS], *([f"and {more} more"] if more > 0 else []))

@@ -29,8 +29,9 @@ class Deps:
 
 @asynccontextmanager
 async def connect(settings: Settings, _bus: Bus) -> AsyncIterator[Deps]:
-    """Chroma, reached on the first call: a server that is down now delays deliveries, not the start."""
-    yield Deps(ChromaTemplates(settings), settings.retriever_candidates)
+    """A client of Chroma."""
+    async with ChromaTemplates.connect(settings) as templates:
+        yield Deps(templates, settings.retriever_candidates)
 
 
 async def retrieve(event: RepoAnalyzed, deps: Deps) -> TemplateResolved:

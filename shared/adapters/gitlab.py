@@ -7,16 +7,16 @@ blocks. Its errors become Retry or Reject with GitLab's words.
 from __future__ import annotations
 
 import asyncio
-import email.utils
-import time
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import gitlab
 import requests
-from gitlab.exceptions import GitlabAuthenticationError, GitlabError, GitlabGetError
+from gitlab.exceptions import GitlabError, GitlabGetError
 
+from shared.adapters.gitlab_errors import NOT_FOUND, TO_COMMIT, TO_READ, TO_RETRY, slow_down, translated
 from shared.errors import Reject, Retry
 from shared.events import Commit, Job, Pipeline
 from shared.ports import Project
@@ -27,12 +27,17 @@ if TYPE_CHECKING:
     from shared.ports import FileChange
     from shared.settings import GitLabSettings
 
-NOT_FOUND = 404
-FORBIDDEN = 403
-TOO_MANY = 429
-SERVER_FAULT = 500
 THREADS = 8
 COMMITS_LOOKED_AT = 50
+PAGE = 100
+# The failure stands at the end of a trace; GitLab itself keeps up to 100 MB of it.
+TRACE_BYTES = 16 * 1024 * 1024
+CHUNK = 64 * 1024
+WRONG_ADDRESS = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.MissingSchema,
+    requests.exceptions.InvalidSchema,
+)
 
 T = TypeVar("T")
 
@@ -41,16 +46,12 @@ class GitLabClient:
     """Implements `shared.ports.GitLab`. Use `GitLabClient.connect`."""
 
     def __init__(self, settings: GitLabSettings, pool: ThreadPoolExecutor) -> None:
-        """With the threads that the calls are made in."""
+        """With the threads that the calls are made in; each has a client of its own, sessions are not shared."""
+        self._settings = settings
         self._url = settings.gitlab_url
         self._pool = pool
-        self._api = gitlab.Gitlab(
-            settings.gitlab_url,
-            private_token=settings.gitlab_token.get_secret_value() or None,
-            timeout=settings.gitlab_timeout,
-            retry_transient_errors=False,
-            keep_base_url=True,
-        )
+        self._thread = threading.local()
+        self._sessions: list[requests.Session] = []
 
     @classmethod
     @asynccontextmanager
@@ -62,27 +63,37 @@ class GitLabClient:
             yield client
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            client._api.session.close()
+            for session in client._sessions:
+                session.close()
 
     async def project(self, path_or_id: str) -> Project:
         """The project by id or full path; Reject where the token sees none."""
 
         def read() -> Project:
-            found = self._api.projects.get(path_or_id)
+            found = self._api().projects.get(path_or_id)
             return Project(found.id, found.path_with_namespace, found.default_branch, found.web_url)
 
-        missing = f"{self._url} has no project {path_or_id} that this token sees; create it, or give the token access"
+        advice = "create it, name another with --project, or make the token's user a member"
+        missing = f"{self._url} has no project {path_or_id} that this token sees; {advice}"
         return await self._call(read, missing=missing)
 
     async def files_at(self, project_id: int, ref: str, paths: Sequence[str]) -> dict[str, str]:
         """Path → content for those of `paths` that exist at `ref`; empty where the ref does not exist."""
+        found = await self._files(project_id, ref, paths)
+        return {path: file.decode().decode(errors="replace") for path, file in found.items()}
 
-        def read() -> dict[str, str]:
+    async def last_commits(self, project_id: int, ref: str, paths: Sequence[str]) -> dict[str, str]:
+        """Path → id of the last commit that changed it, for those of `paths` that exist at `ref`."""
+        found = await self._files(project_id, ref, paths)
+        return {path: str(file.last_commit_id) for path, file in found.items()}
+
+    async def _files(self, project_id: int, ref: str, paths: Sequence[str]) -> dict[str, Any]:
+        def read() -> dict[str, Any]:
             files = self._project(project_id).files
             found = {}
             for path in paths:
                 try:
-                    found[path] = files.get(path, ref=ref).decode().decode(errors="replace")
+                    found[path] = files.get(path, ref=ref)
                 except GitlabGetError as error:
                     if error.response_code != NOT_FOUND:
                         raise
@@ -109,18 +120,19 @@ class GitLabClient:
     async def commit(
         self, project: Project, branch: str, start_branch: str | None, message: str, changes: Sequence[FileChange]
     ) -> Commit:
-        """One commit with all changes; `start_branch` creates the branch. Never repeated here."""
+        """One commit with all changes; `start_branch` creates the branch. Never repeated here.
+
+        Reject where the branch is not as the changes assume (a file is there already, or newer than `last_commit_id`).
+        """
         body: dict[str, Any] = {"branch": branch, "commit_message": message}
-        body["actions"] = [
-            {"action": change.action, "file_path": change.path, "content": change.content} for change in changes
-        ]
+        body["actions"] = [_action(change) for change in changes]
         if start_branch is not None:
             body["start_branch"] = start_branch
 
         def write() -> Commit:
             return _commit(self._project(project.id).commits.create(body), project, branch)
 
-        return await self._call(write)
+        return await self._call(write, needs=TO_COMMIT)
 
     async def pipeline_of(self, project_id: int, sha: str) -> Pipeline | None:
         """The newest pipeline of a commit with all its jobs (latest attempts); None while there is none."""
@@ -140,58 +152,73 @@ class GitLabClient:
         )
 
     async def trace(self, project_id: int, job: Job) -> bytes:
-        """The trace of a job; empty where it has none."""
+        """The trace of a job, of a very long one the end; empty where it has none, or it was erased."""
 
         def read() -> bytes:
-            trace = self._project(project_id).jobs.get(job.id, lazy=True).trace()
-            return trace if isinstance(trace, bytes) else b""
+            kept = bytearray()
+
+            def keep(chunk: bytes) -> None:
+                kept.extend(chunk)
+                if len(kept) > 2 * TRACE_BYTES:
+                    del kept[:-TRACE_BYTES]
+
+            try:
+                job_of = self._project(project_id).jobs.get(job.id, lazy=True)
+                job_of.trace(streamed=True, action=keep, chunk_size=CHUNK)
+            except GitlabGetError as error:
+                if error.response_code != NOT_FOUND:
+                    raise
+            return bytes(kept[-TRACE_BYTES:])
 
         return await self._call(read)
 
     async def retry_pipeline(self, project_id: int, pipeline_id: int) -> None:
-        """Run the failed jobs of a pipeline again."""
-        await self._call(lambda: self._project(project_id).pipelines.get(pipeline_id, lazy=True).retry())
+        """Run the failed jobs of a pipeline again. Never repeated here."""
+        missing = f"the pipeline {pipeline_id} is gone from {self._url}; retry the run from its commit"
+        await self._call(
+            lambda: self._project(project_id).pipelines.get(pipeline_id, lazy=True).retry(),
+            needs=TO_RETRY,
+            missing=missing,
+        )
 
     def _project(self, project_id: int) -> Any:
-        return self._api.projects.get(project_id, lazy=True)
+        return self._api().projects.get(project_id, lazy=True)
 
-    async def _call(self, work: Callable[[], T], *, missing: str = "") -> T:
+    def _api(self) -> gitlab.Gitlab:
+        """The client of the thread that asks."""
+        if not hasattr(self._thread, "api"):
+            session = requests.Session()
+            session.hooks["response"].append(slow_down)
+            self._sessions.append(session)
+            self._thread.api = gitlab.Gitlab(
+                self._url,
+                private_token=self._settings.gitlab_token.get_secret_value() or None,
+                timeout=self._settings.gitlab_timeout,
+                retry_transient_errors=False,
+                keep_base_url=True,
+                session=session,
+            )
+        api: gitlab.Gitlab = self._thread.api
+        return api
+
+    async def _call(self, work: Callable[[], T], *, needs: str = TO_READ, missing: str = "") -> T:
         """The work's result in a thread; its errors in greenrun's terms, `missing` for a 404."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except WRONG_ADDRESS as error:
+            raise Reject(
+                f"GITLAB_URL {self._url} is no address; set it to http(s)://host", evidence=str(error)
+            ) from error
         except (requests.RequestException, OSError) as error:
             raise Retry(f"GitLab at {self._url} does not answer: {type(error).__name__}") from error
         except GitlabError as error:
-            raise self._translated(error, missing) from error
-
-    def _translated(self, error: GitlabError, missing: str) -> Retry | Reject:
-        code, words = error.response_code, str(error.error_message)
-        if code == TOO_MANY:
-            return Retry(f"GitLab at {self._url} asks to slow down", after=_retry_after(error))
-        if code is None or code >= SERVER_FAULT:
-            return Retry(f"GitLab at {self._url} answers {code or 'nothing usable'}: {words}")
-        if isinstance(error, GitlabAuthenticationError):
-            return Reject(f"GitLab at {self._url} does not take the token; set GITLAB_TOKEN", evidence=words)
-        if code == FORBIDDEN:
-            advice = "it needs the scope api and the role Developer in the project"
-            return Reject(f"GitLab refuses the token: {advice}", evidence=words)
-        if code == NOT_FOUND:
-            return Reject(missing or f"GitLab at {self._url} does not find it", evidence=words)
-        return Reject(f"GitLab refuses: {words}", evidence=words)
+            raise translated(error, self._url, needs=needs, missing=missing) from error
 
 
-def _retry_after(error: GitlabError) -> float | None:
-    """Seconds from the Retry-After header, which is a number or an HTTP date (RFC 9110, section 10.2.3)."""
-    headers = getattr(error, "response_headers", None) or {}
-    value = headers.get("Retry-After")
-    if value is None:
-        return None
-    if str(value).isdigit():
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(str(value)).timestamp() - time.time())
-    except ValueError:
-        return None
+def _action(change: FileChange) -> dict[str, str]:
+    action = {"action": change.action, "file_path": change.path, "content": change.content}
+    # GitLab refuses the update where another commit changed the file since (Files::MultiService).
+    return action | ({"last_commit_id": change.last_commit_id} if change.last_commit_id else {})
 
 
 def _commit(found: Any, project: Project, branch: str) -> Commit:
@@ -199,14 +226,15 @@ def _commit(found: Any, project: Project, branch: str) -> Commit:
 
 
 def _pipeline(found: Any) -> Pipeline:
-    jobs = [_job(job) for job in found.jobs.list(get_all=True)]
+    # A retry in mid-listing moves jobs to the next page: the same job may come twice.
+    jobs = {job.id: _job(job) for job in found.jobs.list(get_all=True, per_page=PAGE)}
     return Pipeline(
         id=found.id,
         status=found.status,
         web_url=found.web_url,
-        yaml_errors=found.yaml_errors,
-        duration=found.duration,
-        jobs=tuple(sorted(jobs, key=lambda job: job.id)),
+        yaml_errors=getattr(found, "yaml_errors", None),
+        duration=getattr(found, "duration", None),
+        jobs=tuple(jobs[key] for key in sorted(jobs)),
     )
 
 
@@ -218,6 +246,6 @@ def _job(found: Any) -> Job:
         status=found.status,
         allow_failure=found.allow_failure,
         failure_reason=getattr(found, "failure_reason", None),
-        duration=found.duration,
+        duration=getattr(found, "duration", None),
         web_url=found.web_url,
     )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import TYPE_CHECKING, Literal, TypeVar
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 import chromadb
 import httpx
@@ -21,7 +22,7 @@ from shared.errors import Reject, Retry
 from shared.events import Template
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Sequence
 
     from chromadb.api.async_api import AsyncClientAPI
     from chromadb.api.models.AsyncCollection import AsyncCollection
@@ -37,7 +38,10 @@ T = TypeVar("T")
 
 
 class ChromaTemplates:
-    """Implements `shared.ports.TemplateStore`; connects on the first call and again after a failure."""
+    """Implements `shared.ports.TemplateStore`; connects on the first call that Chroma answers.
+
+    Use `ChromaTemplates.connect`, which closes what was opened.
+    """
 
     def __init__(self, settings: ChromaSettings) -> None:
         """Nothing is asked of Chroma yet."""
@@ -46,6 +50,23 @@ class ChromaTemplates:
         self._timeout = settings.chromadb_timeout
         self._client: AsyncClientAPI | None = None
         self._connecting = asyncio.Lock()
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, settings: ChromaSettings) -> AsyncIterator[Self]:
+        """The store; Chroma is reached on the first call, so that one that is down delays deliveries, not the start."""
+        store = cls(settings)
+        try:
+            yield store
+        finally:
+            await store.close()
+
+    async def close(self) -> None:
+        """Close the connections of the client."""
+        client, self._client = self._client, None
+        if client is not None:
+            # The client has no public way to be closed; its server object closes on leaving its context.
+            await client._server.__aexit__(None, None, None)  # type: ignore[attr-defined] # noqa: SLF001
 
     async def find(self, languages: Sequence[str]) -> list[Template]:
         """All templates for any of these languages, from both collections; records that are no templates are left out.
@@ -114,7 +135,6 @@ class ChromaTemplates:
         try:
             return await asyncio.wait_for(call, self._timeout)
         except (httpx.HTTPError, ChromaError, ValueError, TimeoutError) as error:
-            self._client = None
             words = str(error) or type(error).__name__
             raise Retry(f"ChromaDB at {self._host}:{self._port} does not answer: {words}") from error
 

@@ -175,8 +175,13 @@ async def test_a_repository_of_words_alone_ends_the_run() -> None:
 async def _git(work: Path, *arguments: str) -> None:
     """In a thread: the server that git talks to runs in this process."""
     names = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
-    options: dict[str, Any] = {"cwd": work, "check": True, "capture_output": True, "timeout": 30}
-    await asyncio.to_thread(subprocess.run, ["git", *arguments], env=os.environ | names, **options)
+
+    def run() -> None:
+        subprocess.run(
+            ["git", *arguments], cwd=work, check=True, capture_output=True, env=os.environ | names, timeout=30
+        )
+
+    await asyncio.to_thread(run)
 
 
 async def _clone(forge: Forge, tmp_path: Path) -> Path:

@@ -131,7 +131,7 @@ async def test_doctor_finds_everything_in_place(cli: Cli) -> None:
 async def test_doctor_says_what_to_do_about_what_is_missing(tmp_path: Path) -> None:
     """Nothing runs: every server is named with advice, exit code 3."""
     port = embedded.free_port()
-    env = {name: f"http://127.0.0.1:{port}" for name in ("GITLAB_URL", "OLLAMA_URL")}
+    env = dict.fromkeys(("GITLAB_URL", "OLLAMA_URL"), f"http://127.0.0.1:{port}")
     env |= {"NATS_URL": f"nats://127.0.0.1:{port}", "NEXUS_REGISTRY": f"127.0.0.1:{port}"}
     env |= {"CHROMADB_HOST": "127.0.0.1", "CHROMADB_PORT": str(port)}
     done = await Cli(tmp_path)("doctor", env=env)
@@ -167,7 +167,7 @@ async def test_up_with_processes_takes_a_run_to_green_and_ends_on_sigterm(tmp_pa
     await asyncio.wait_for(process.communicate(), DEADLINE)
     assert done.code == 0, done.out + done.err
     assert process.returncode == 0
-    with pytest.raises(OSError, match="refused|Connect call failed"):
+    with pytest.raises(OSError, match=r"refused|Connect call failed"):
         await embedded.reachable(values["nats_url"])
     assert local.running(cli.home) == {}
 
@@ -179,10 +179,11 @@ async def _project_over_rest(values: Mapping[str, str]) -> str:
     def create() -> str:
         client = gitlab.Gitlab(values["gitlab_url"], private_token=values["gitlab_token"], timeout=10)
         project = client.projects.create({"name": "notes"})
-        files = [path for path in (SAMPLES / "flask-notes").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+        folder = SAMPLES / "flask-notes"
+        paths = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
         actions = [
-            {"action": "create", "file_path": str(path.relative_to(SAMPLES / "flask-notes")), "content": path.read_text()}
-            for path in files
+            {"action": "create", "file_path": str(path.relative_to(folder)), "content": path.read_text()}
+            for path in paths
         ]
         project.commits.create({"branch": "main", "commit_message": "first", "actions": actions})
         client.session.close()

@@ -56,8 +56,8 @@ async def _assert_kept(system: System, run_id: str) -> None:
             answer = await client.head(f"http://{host}/v2/{repository}/manifests/{tag}", headers=accept)
             assert answer.status_code == 200, image
     stored = next(r.event for r in records if isinstance(r.event, TemplateStored))
-    chroma = ChromaTemplates(ChromaSettings(**system.local.values))
-    template = await chroma.get(stored.template_id)
+    async with ChromaTemplates.connect(ChromaSettings(**system.local.values)) as chroma:
+        template = await chroma.get(stored.template_id)
     assert template is not None
     assert template.pipeline == commit.proposal.files.pipeline
 

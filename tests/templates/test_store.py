@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import chromadb
@@ -32,6 +33,13 @@ FLASK = Template(
 RAILS = Template(id="rails", collection="pipeline_templates", language="ruby", framework="rails", pipeline="x")
 
 
+@pytest.fixture
+async def templates() -> AsyncIterator[AsyncExitStack]:
+    """Closes the stores that a test opened."""
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
 @pytest.fixture(params=["chroma", "fake"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[TemplateStore]:
     """The real store and the fake: both keep the same contract."""
@@ -39,7 +47,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield FakeTemplates()
         return
     async with embedded.chroma(tmp_path / "chroma") as port:
-        yield ChromaTemplates(ChromaSettings(chromadb_host="127.0.0.1", chromadb_port=port))
+        settings = ChromaSettings(chromadb_host="127.0.0.1", chromadb_port=port)
+        async with ChromaTemplates.connect(settings) as store:
+            yield store
 
 
 async def test_a_template_comes_back_as_it_was_stored(store: TemplateStore) -> None:
@@ -65,10 +75,12 @@ async def test_both_collections_are_searched_and_filtered_by_language(store: Tem
     assert await store.get("nobody") is None
 
 
-async def test_a_server_that_is_down_is_a_retry(tmp_path: Path) -> None:
+async def test_a_server_that_is_down_is_a_retry(tmp_path: Path, templates: AsyncExitStack) -> None:
     """A delivery waits for Chroma to come back instead of failing its run, and goes through when it is back."""
     port = embedded.free_port()
-    store = ChromaTemplates(ChromaSettings(chromadb_host="127.0.0.1", chromadb_port=port))
+    store = await templates.enter_async_context(
+        ChromaTemplates.connect(ChromaSettings(chromadb_host="127.0.0.1", chromadb_port=port))
+    )
     with pytest.raises(Retry, match=f"ChromaDB at 127.0.0.1:{port} does not answer"):
         await store.find(["python"])
     async with embedded.chroma(tmp_path / "chroma", port=port):
@@ -83,8 +95,9 @@ async def test_a_collection_of_another_embedder_is_refused(chroma_settings: Chro
     """Vectors of different embedders are never mixed in silence."""
     client = await chromadb.AsyncHttpClient(host="127.0.0.1", port=chroma_settings.chromadb_port)
     await client.create_collection("pipeline_templates", metadata={"embedder": "other"}, embedding_function=None)
-    with pytest.raises(Reject, match="embedder other"):
-        await ChromaTemplates(chroma_settings).find(["python"])
+    async with ChromaTemplates.connect(chroma_settings) as store:
+        with pytest.raises(Reject, match="embedder other"):
+            await store.find(["python"])
 
 
 def test_the_feature_hash_is_a_deterministic_unit_vector() -> None:
