@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 SAMPLES = Path(__file__).parent / "samples"
 PARTS = 6
+CHECKED = (
+    "The sandbox has no container engine: its runner checks each job (image, script, artifacts) instead of running it."
+)
 # The sandbox's pipelines last about a second, so the demo looks more often than production does.
 QUICK: dict[str, Any] = {"monitor_interval": 0.2, "log_level": "ERROR", "log_format": "console"}
 
@@ -36,6 +39,7 @@ async def demo(home: Path, console: Console) -> int:
                     home, overrides=QUICK, progress=lambda part: progress.update(task, advance=1, description=part)
                 )
             )
+        console.print(f"[dim]{CHECKED}[/]")
         first = await _submit(system, "flask-shop", "a repository that greenrun has never seen", console)
         second = await _submit(system, "flask-notes", "another one of the same kind", console)
     return _verdict(first, second, console)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shared.history import Run
 
 TYPE_WIDTH = 18
+VISIBLE_SECONDS = 0.1
 STYLES = {
     "pipeline.passed": "bold green",
     "template.stored": "green",
@@ -189,7 +190,7 @@ def jobs_by_stage(jobs: Iterable[Job]) -> Table:
 
 def _job(job: Job) -> Text:
     mark, style = {"success": ("✓", "green"), "failed": ("✗", "red")}.get(job.status, ("·", "dim"))
-    took = f" {job.duration:.1f} s" if job.duration else ""
+    took = f" {job.duration:.1f} s" if job.duration and job.duration >= VISIBLE_SECONDS else ""
     note = "" if job.status in {"success", "failed"} else f" ({job.status})"
     return Text(f"{mark} {job.name}{note}{took}   ", style=style)
 

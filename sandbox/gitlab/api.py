@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 FORGE = web.AppKey("forge", Forge)
+USER = web.RequestKey("user", dict[str, Any])
 DEVELOPER, MAINTAINER = 30, 40
 routes = web.RouteTableDef()
 
@@ -63,7 +64,7 @@ async def authentication(request: web.Request, handler: Handler) -> web.StreamRe
     user = request.app[FORGE].user_of(token) if token else None
     if user is None:
         raise ApiError(401, "401 Unauthorized")
-    request["user"] = user
+    request[USER] = user
     return await handler(request)
 
 
@@ -76,7 +77,7 @@ async def version(_request: web.Request) -> web.Response:
 @routes.get("/api/v4/user")
 async def user(request: web.Request) -> web.Response:
     """Whose token it is."""
-    return web.json_response(shapes.user(request["user"], _base(request)))
+    return web.json_response(shapes.user(request[USER], _base(request)))
 
 
 @routes.get("/api/v4/projects")
@@ -93,7 +94,7 @@ async def create_project(request: web.Request) -> web.Response:
     """A new, empty project."""
     body = await _body(request, "name")
     path = body.get("path") or body["name"]
-    namespace = body.get("namespace_path") or request["user"]["username"]
+    namespace = body.get("namespace_path") or request[USER]["username"]
     row = await request.app[FORGE].add_project(f"{namespace}/{path}", visibility=body.get("visibility", "private"))
     if row is None:
         raise ApiError(400, {"path": ["has already been taken"]})
@@ -120,7 +121,9 @@ async def tree(request: web.Request) -> web.Response:
     repository = _repository(request)
     sha = await _resolved(repository, request.query.get("ref") or _project(request)["default_branch"], "Tree")
     files = await repository.tree(sha)
-    entries = shapes.tree(files, request.query.get("path", ""), recursive=request.query.get("recursive") == "true")
+    entries = shapes.tree(
+        files, request.query.get("path", ""), recursive=request.query.get("recursive", "").lower() == "true"
+    )
     return _page(request, entries)
 
 
@@ -219,10 +222,10 @@ async def create_commit(request: web.Request) -> web.Response:
     """One commit with all its actions, and the pipeline that it starts."""
     body = await _body(request, "branch", "commit_message", "actions")
     project = _project(request)
-    if request["user"]["access_level"] < DEVELOPER:
+    if request[USER]["access_level"] < DEVELOPER:
         raise ApiError(403, "403 Forbidden - You are not allowed to push into this branch")
     author = Author(
-        body.get("author_name") or request["user"]["name"], body.get("author_email") or request["user"]["email"]
+        body.get("author_name") or request[USER]["name"], body.get("author_email") or request[USER]["email"]
     )
     actions = [_action(raw) for raw in body["actions"]]
     start = body.get("start_branch") or body.get("start_sha")
@@ -359,7 +362,7 @@ async def _body(request: web.Request, *required: str) -> dict[str, Any]:
 
 
 def _require(request: web.Request, level: int) -> None:
-    if request["user"]["access_level"] < level:
+    if request[USER]["access_level"] < level:
         raise ApiError(403, "403 Forbidden")
 
 

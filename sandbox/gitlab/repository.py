@@ -171,7 +171,9 @@ class Repository:
         if action.executable is not None:
             mode = "100755" if action.executable else "100644"
         if action.action in {"delete", "move"}:
-            await self.git("update-index", "--force-remove", "--", source or path, env=env)
+            # `--force-remove` asks for a work tree, which a bare repository has not; mode 0 removes without one.
+            gone = f"0 {'0' * 40}\t{source or path}\0".encode()
+            await self.git("update-index", "-z", "--index-info", stdin=gone, env=env)
             del modes[source or path]
         if action.action == "delete":
             return

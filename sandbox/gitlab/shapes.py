@@ -115,18 +115,18 @@ def job(row: Row, in_pipeline: Row, of: Row, base: str) -> Row:
 
 
 def tree(files: Mapping[str, str], path: str, *, recursive: bool) -> list[Row]:
-    """The entries below a folder; without `recursive` one level, folders included."""
+    """The entries below a folder, folders included; without `recursive` those of one level."""
     prefix = f"{path.strip('/')}/" if path.strip("/") else ""
     entries: dict[str, Row] = {}
     for name, mode in files.items():
         if not name.startswith(prefix):
             continue
-        first, _, rest = name[len(prefix) :].partition("/")
-        if rest and not recursive:
-            folder = prefix + first
-            entries[folder] = {"name": first, "path": folder, "type": "tree", "mode": "040000", "id": ""}
-        else:
-            entries[name] = {"name": name.rpartition("/")[2], "path": name, "type": "blob", "mode": mode, "id": ""}
+        parts = name[len(prefix) :].split("/")
+        for depth in range(1, len(parts)) if recursive else range(1, min(len(parts), 2)):
+            folder = prefix + "/".join(parts[:depth])
+            entries[folder] = {"name": parts[depth - 1], "path": folder, "type": "tree", "mode": "040000", "id": ""}
+        if recursive or len(parts) == 1:
+            entries[name] = {"name": parts[-1], "path": name, "type": "blob", "mode": mode, "id": ""}
     return list(entries.values())
 
 
