@@ -217,7 +217,7 @@ async def test_a_good_file_gives_a_pipeline_that_says_it_was_checked(sandbox: Sa
         "one": ("a", "success"),
         "two": ("b", "success"),
     }
-    trace = await sandbox.client(lambda api: state["project"].jobs.get(state["jobs"]["one"].id).trace().decode())
+    trace = await sandbox.client(lambda _api: state["project"].jobs.get(state["jobs"]["one"].id).trace().decode())
     assert "check" in trace.splitlines()[0]
     async with httpx.AsyncClient() as client:
         for url in (state["pipeline"].web_url, state["jobs"]["one"].web_url):
@@ -312,7 +312,9 @@ async def _git(where: Path, *arguments: str, fails: bool = False) -> str:
     env = {**os.environ, **names, "GIT_TERMINAL_PROMPT": "0"}
 
     def run() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["git", *arguments], cwd=where, capture_output=True, text=True, env=env, timeout=30)
+        return subprocess.run(
+            ["git", *arguments], check=False, cwd=where, capture_output=True, text=True, env=env, timeout=30
+        )
 
     done = await asyncio.to_thread(run)
     assert (done.returncode != 0) is fails, done.stderr
