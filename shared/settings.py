@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
@@ -68,7 +69,7 @@ class ModelSettings(Environment):
     """Which model writes and repairs files."""
 
     llm_provider: str = Field("ollama", description="ollama or rules")
-    llm_fallback: str = Field("rules", description="what writes the files where the model gives none: rules or none")
+    llm_fallback: Literal["rules", "none"] = Field("rules", description="what writes where the model gives nothing")
     llm_timeout: float = Field(600.0, gt=0, description="seconds for one answer")
     llm_repair_rounds: int = Field(3, ge=0, description="how often findings go back to the model")
     ollama_url: str = Field("http://ollama:11434", description="base URL of Ollama")

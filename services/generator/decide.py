@@ -45,8 +45,11 @@ def with_registry(text: str, registry: str) -> str:
 
 
 def facts(event: TemplateResolved) -> str:
-    """What the prompt says of the repository, as JSON within a budget of characters."""
-    return event.analysis.model_dump_json(exclude={"evidence"}, indent=1)[:MAX_FACTS]
+    """What the prompt says of the repository, as JSON within a budget of characters; it holds no `<`.
+
+    So nothing that a stranger wrote can close the mark between which it stands.
+    """
+    return event.analysis.model_dump_json(exclude={"evidence"}, indent=1).replace("<", "\\u003c")[:MAX_FACTS]
 
 
 def read_answer(text: str) -> Files:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -17,10 +18,10 @@ Verdict = Literal["running", "passed"]
 
 COMPLETED = frozenset({"success", "failed", "canceled", "skipped"})
 WAITS_FOR_A_PERSON = frozenset({"manual", "scheduled"})
-# An event stays under 256 KB: so much of it may be excerpts, so many jobs and reasons it may list.
+# An event stays under 256 KB: so many bytes of its JSON may be excerpts, so many jobs and reasons it may list.
 EXCERPT_LINES = 40
 EXCERPT_BYTES = 4096
-ALL_EXCERPTS_BYTES = 96 * 1024
+ALL_EXCERPTS_BYTES = 64 * 1024
 MAX_JOBS = 200
 MAX_REASONS = 50
 MAX_YAML_ERRORS = 4000
@@ -134,19 +135,29 @@ def fitting(pipeline: Pipeline) -> Pipeline:
 
 
 def excerpt_bytes(failed_jobs: int) -> int:
-    """The longest excerpt of each of so many failed jobs, in bytes."""
+    """The longest excerpt of each of so many failed jobs, in bytes of JSON."""
     return min(EXCERPT_BYTES, ALL_EXCERPTS_BYTES // max(1, failed_jobs))
 
 
 def excerpt(trace: bytes, limit: int = EXCERPT_BYTES) -> str:
     """The end of a trace as a person reads it: no colours, no section marks, no overwritten progress lines.
 
-    At most `limit` bytes of UTF-8.
+    At most `limit` bytes as JSON writes them, without the quotes.
     """
     text = ESCAPES.sub("", SECTIONS.sub("", trace[-200_000:].decode(errors="replace")))
     lines = [CONTROLS.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in text.split("\n")]
     kept = "\n".join([line for line in lines if line.strip()][-EXCERPT_LINES:])
-    return kept.encode()[-limit:].decode(errors="ignore")
+    return _last(kept, limit)
+
+
+def _last(text: str, limit: int) -> str:
+    """The end of a text that takes at most `limit` bytes in JSON, where a quote takes two."""
+    size = 0
+    for place in range(len(text) - 1, -1, -1):
+        size += len(json.dumps(text[place], ensure_ascii=False).encode()) - 2
+        if size > limit:
+            return text[place + 1 :]
+    return text
 
 
 def _stale(rerun: Rerun | None, pipeline: Pipeline) -> bool:

@@ -15,7 +15,7 @@ import jinja2
 from ruamel.yaml import YAML
 
 from shared.ci.images import private_name
-from shared.events import Analysis, Files
+from shared.events import Analysis, Commands, Files
 
 HERE = Path(__file__).parent
 RECIPES = {"python": "python", "javascript": "javascript", "typescript": "javascript", "ruby": "ruby"}
@@ -85,8 +85,9 @@ def _values(analysis: Analysis, registry: str, builder: str) -> dict[str, Any]:
     tools = _load("tools")
     source = manager.get("image", recipe["image"]).format(version=analysis.version or recipe["default_version"])
     short = {tool: _short(tools[tool], registry) for tool in ("trivy", "crane", "curl", "semgrep")}
-    commands, install = analysis.commands, analysis.commands.install or manager["install"]
-    test, junit = _tests(analysis, recipe, jobs["test"])
+    commands = _one_line_each(analysis.commands)
+    install = commands.install or manager["install"]
+    test, junit = _tests(commands.test, recipe, jobs["test"])
     prepare = [line for line in (manager.get("tool"), install) if line]
     return {
         "title": " · ".join(filter(None, [recipe["title"], analysis.framework, name])),
@@ -118,9 +119,24 @@ def _values(analysis: Analysis, registry: str, builder: str) -> dict[str, Any]:
     }
 
 
-def _tests(analysis: Analysis, recipe: dict[str, Any], without: list[str]) -> tuple[list[str], str | None]:
+def _one_line_each(commands: Commands) -> Commands:
+    """The commands, each as one line of printable text: no text of a repository may end a line of the files."""
+    lines = {
+        name: "".join(c if c.isprintable() else " " for c in text).strip() or None
+        for name, text in commands.model_dump(exclude_none=True).items()
+    }
+    return Commands.model_validate(lines)
+
+
+def _instruction(command: str) -> str:
+    """The command as a Dockerfile's RUN takes it; in exec form where the lines after it would become part of it."""
+    if command.endswith("\\") or "<<" in command:
+        return json.dumps(["sh", "-c", command]).replace("<", "\\u003c")
+    return command
+
+
+def _tests(command: str | None, recipe: dict[str, Any], without: list[str]) -> tuple[list[str], str | None]:
     """The lines of the test job and the JUnit report they leave, if any."""
-    command = analysis.commands.test
     if command is None:
         return without, None
     junit = recipe.get("junit")
@@ -146,6 +162,9 @@ def _filled(lines: list[str], manager: dict[str, Any]) -> list[str]:
 def _short(source: str, registry: str) -> str:
     """The image's private name without the registry, which the files name once, as a variable."""
     return private_name(source, registry).removeprefix(f"{registry}/")
+
+
+_environment.filters["run"] = _instruction
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What the log keeps and shows: guards, envelope, reading, provisioning, blobs."""
+"""What the log keeps and shows: guards, envelope, reading, provisioning."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import json
 import nats
 import pytest
 
-from shared.adapters.blobs import BlobStore
 from shared.bus import Bus
 from shared.errors import Reject
-from shared.events import BlobRef, RepoSubmitted, RunFailed
+from shared.events import RepoSubmitted, RunFailed
 from shared.settings import CommonSettings
 from tests.bus.conftest import DEADLINE, URL, kinds, submitted
 
@@ -116,19 +115,6 @@ async def test_nobody_can_delete_from_the_log(bus: Bus, settings: CommonSettings
         assert answer["error"]["code"] in {400, 500}
     await client.close()
     assert kinds(await bus.history(run_id)) == ["repo.submitted"]
-
-
-async def test_blobs_are_kept_once_and_checked(bus: Bus) -> None:
-    """The key is the content's hash; a reference that does not match is refused."""
-    store = BlobStore(bus)
-    data = b"\x00trace" * 100_000
-    reference = await store.put(data)
-    assert await store.put(data) == reference
-    assert await store.get(reference) == data
-    with pytest.raises(Reject, match="not in the object store"):
-        await store.get(BlobRef(key="sha256-no", size=1, digest="no"))
-    with pytest.raises(Reject, match="does not match"):
-        await store.get(reference.model_copy(update={"digest": "0" * 64}))
 
 
 def test_a_submission_never_carries_a_token() -> None:

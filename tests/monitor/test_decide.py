@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from services.monitor.decide import (
@@ -194,10 +196,19 @@ def test_an_excerpt_is_the_end_as_a_person_reads_it() -> None:
     assert len(text.splitlines()) == 40
 
 
-@pytest.mark.parametrize("trace", [b"\xff\xfe" * 9000, "ü".encode() * 9000, b"x" * 300_000, b"", b"\n\n"])
-def test_an_excerpt_is_bounded_in_bytes(trace: bytes) -> None:
-    """Whatever bytes a job printed."""
-    assert len(excerpt(trace).encode()) <= EXCERPT_BYTES
+@pytest.mark.parametrize("text", ["\ufffd", "ü", "x", '"', "\\", "\t"])
+def test_an_excerpt_is_bounded_in_bytes_of_json(text: str) -> None:
+    """Whatever a job printed: the end of it, as much as fits."""
+    kept = excerpt(f"{text * 300_000}end".encode())
+    size = len(json.dumps(kept, ensure_ascii=False).encode()) - 2
+    assert EXCERPT_BYTES - 4 <= size <= EXCERPT_BYTES
+    assert kept.endswith(f"{text}end")
+
+
+@pytest.mark.parametrize("trace", [b"", b"\n\n", b"\x00\r\x1b[0m"])
+def test_a_trace_with_nothing_to_read_has_no_excerpt(trace: bytes) -> None:
+    """And no error either."""
+    assert excerpt(trace) == ""
 
 
 def test_an_event_has_room_for_what_failed() -> None:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from shared.settings import ModelSettings
 
-NOT_FOUND = 404
-SERVER_FAULT = 500
 CONNECT_SECONDS = 5.0
 MAX_ANSWER = 1_000_000
 
@@ -37,7 +35,9 @@ class Ollama:
     @classmethod
     @asynccontextmanager
     async def connect(cls, settings: ModelSettings) -> AsyncIterator[Ollama]:
-        """The model; nothing is asked before the first prompt."""
+        """The model; nothing is asked before the first prompt. Reject where OLLAMA_URL is no address."""
+        if not settings.ollama_url.startswith(("http://", "https://")):
+            raise Reject(f"OLLAMA_URL is {settings.ollama_url!r}; it begins with http:// or https://")
         timeout = httpx.Timeout(settings.llm_timeout, connect=CONNECT_SECONDS)
         async with httpx.AsyncClient(base_url=settings.ollama_url, timeout=timeout) as client:
             yield cls(settings, client)
@@ -62,7 +62,7 @@ class Ollama:
                 return await self._stream(body)
         except TimeoutError as error:
             raise Retry(f"{self.name} at {self._url} gave no answer within {self._timeout:.0f} s") from error
-        except (httpx.HTTPError, json.JSONDecodeError) as error:
+        except httpx.HTTPError as error:
             raise Retry(f"Ollama at {self._url} does not answer: {error or type(error).__name__}") from error
 
     async def _stream(self, body: dict[str, Any]) -> Completion:
@@ -74,16 +74,24 @@ class Ollama:
             async for line in answer.aiter_lines():
                 if not line.strip():
                     continue
-                event = json.loads(line)
-                if "error" in event:
-                    raise Retry(f"Ollama broke off: {event['error']}")
-                parts.append(event.get("message", {}).get("content", ""))
-                size += len(parts[-1])
+                event, piece = self._read(line)
+                parts.append(piece)
+                size += len(piece)
                 if size > MAX_ANSWER:
                     raise Reject(f"{self.name} does not stop: more than {MAX_ANSWER} characters")
                 if event.get("done"):
                     return self._completion("".join(parts), event)
         raise Retry(f"Ollama at {self._url} closed the connection before the answer was complete")
+
+    def _read(self, line: str) -> tuple[dict[str, Any], str]:
+        """One line of the stream and the piece of text in it. An error in mid-stream comes under 200 as well."""
+        try:
+            event = json.loads(line)
+            if "error" in event:
+                raise Retry(f"Ollama broke off: {event['error']}")
+            return event, "" + event.get("message", {}).get("content", "")
+        except (ValueError, TypeError, AttributeError) as error:
+            raise Retry(f"what answers at {self._url} does not speak Ollama's protocol: {line[:100]!r}") from error
 
     def _completion(self, text: str, last: dict[str, Any]) -> Completion:
         if last.get("done_reason") == "length":
@@ -96,10 +104,10 @@ class Ollama:
             words = str(json.loads(body)["error"])
         except (ValueError, KeyError, TypeError):
             words = body.decode(errors="replace")[:200]
-        if status == NOT_FOUND:
+        if status == httpx.codes.NOT_FOUND:
             return Reject(
                 f"Ollama at {self._url} has no model {self.name}; run: ollama pull {self.name}", evidence=words
             )
-        if status >= SERVER_FAULT:
+        if status >= httpx.codes.INTERNAL_SERVER_ERROR or status == httpx.codes.TOO_MANY_REQUESTS:
             return Retry(f"Ollama at {self._url} is busy ({status}): {words}")
         return Reject(f"Ollama refuses the request ({status}): {words}", evidence=words)

@@ -1,0 +1,180 @@
+"""The recipes: every stack that is known renders into files that pass every check and say what the analysis said."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from shared.ci.dockerfile import instructions
+from shared.ci.document import parse
+from shared.ci.images import images_of, private_name
+from shared.ci.lint import check
+from shared.ci.stages import JOBS, STAGES
+from shared.events import Analysis, Commands, Files
+from shared.recipes import BUILDERS, render, source_images
+
+REGISTRY = "registry.example:5000"
+
+STACKS: dict[str, Analysis] = {
+    f"{language}-{manager}-{framework}": Analysis(
+        language=language, package_manager=manager, framework=framework, version=version, commands=commands
+    )
+    for language, version, commands, managers, frameworks in (
+        (
+            "python",
+            "3.11",
+            Commands(test="pytest --quiet", lint="ruff check .", start="gunicorn app:app"),
+            ("pip", "poetry", "uv", "pipenv", "pdm", None),
+            ("flask", "django", None),
+        ),
+        (
+            "javascript",
+            "20",
+            Commands(install="npm ci", build="npm run build", test="npm test", start="node server.js"),
+            ("npm", "yarn", "pnpm", "bun", None),
+            ("express", "next", None),
+        ),
+        ("typescript", "22", Commands(build="npm run build"), ("npm", "pnpm"), ("nestjs", None)),
+        (
+            "ruby",
+            "3.4",
+            Commands(test="bundle exec rspec", start="bundle exec puma"),
+            ("bundler", None),
+            ("rails", None),
+        ),
+    )
+    for manager in managers
+    for framework in frameworks
+}
+BARE = [Analysis(language=language) for language in ("python", "javascript", "typescript", "ruby")]
+
+
+def rendered(analysis: Analysis, builder: str = "kaniko") -> Files:
+    """The files, which exist."""
+    files = render(analysis, registry=REGISTRY, builder=builder)
+    assert files is not None
+    return files
+
+
+def script(files: Files, job: str) -> list[str]:
+    """The lines that a job runs, as YAML reads them."""
+    lines: list[str] = parse(files.pipeline).resolved[job]["script"]
+    return lines
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+@pytest.mark.parametrize("analysis", [*STACKS.values(), *BARE], ids=[*STACKS, *(one.language for one in BARE)])
+def test_every_stack_gives_files_without_a_finding(analysis: Analysis, builder: str) -> None:
+    """Nine stages and ten jobs in order, with every builder, and nothing for the checker to say; not even a warning."""
+    files = rendered(analysis, builder)
+    assert check(files, registry=REGISTRY) == ()
+    document = parse(files.pipeline)
+    assert document.stages == STAGES
+    assert tuple(document.jobs) == JOBS
+
+
+@pytest.mark.parametrize("analysis", STACKS.values(), ids=STACKS)
+def test_what_the_repository_says_is_what_is_run(analysis: Analysis) -> None:
+    """Its own commands stand in the jobs, and the image starts what the repository starts."""
+    files, commands = rendered(analysis), analysis.commands
+    assert commands.build is None or script(files, "compile") == [commands.build]
+    assert commands.test is None or any(line.startswith(commands.test) for line in script(files, "test"))
+    assert commands.lint is None or script(files, "quality") == [commands.lint]
+    start = [rest for _, word, rest in instructions(files.dockerfile) if word == "CMD"][-1]
+    assert commands.start is None or f"exec {commands.start}" in start
+
+
+@pytest.mark.parametrize(("language", "version"), [("python", "3.12.42"), ("javascript", "20.11.1"), ("ruby", "3.3.6")])
+def test_the_version_is_kept_as_it_was_found(language: str, version: str) -> None:
+    """Whether a release exists is for the registry to say: nothing is rounded behind a person's back."""
+    files = rendered(Analysis(language=language, version=version))
+    name = {"javascript": "node"}.get(language, language)
+    assert f"{name}:{version}" in files.pipeline
+    assert f"{name}:{version}" in files.dockerfile
+
+
+@pytest.mark.parametrize(
+    ("manager", "cache"), [("pip", ".cache/pip"), ("poetry", ".cache/poetry"), ("uv", ".cache/uv")]
+)
+def test_the_cache_is_that_of_the_package_manager(manager: str, cache: str) -> None:
+    """A job that installs keeps what it downloaded, under a key of the lock file."""
+    analysis = Analysis(language="python", package_manager=manager, lockfile="the.lock")
+    job = parse(rendered(analysis).pipeline).resolved["test"]
+    assert job["cache"] == {"key": {"files": ["the.lock"]}, "paths": [cache]}
+
+
+def test_a_report_is_kept_where_the_tests_write_one() -> None:
+    """Pytest is told to write JUnit's XML, and the job keeps it; other test tools are left as they are."""
+    with_pytest = rendered(Analysis(language="python", commands=Commands(test="pytest -q")))
+    assert script(with_pytest, "test")[-1] == "pytest -q --junitxml=junit.xml"
+    assert parse(with_pytest.pipeline).resolved["test"]["artifacts"]["reports"] == {"junit": "junit.xml"}
+    without = rendered(Analysis(language="python", commands=Commands(test="tox")))
+    assert script(without, "test")[-1] == "tox"
+    assert "artifacts" not in parse(without.pipeline).resolved["test"]
+
+
+@pytest.mark.parametrize("language", ["unknown", "go", "cobol", ""])
+def test_a_language_without_a_recipe_gives_nothing(language: str) -> None:
+    """None, so that a model is asked or the run says why it ends; never a pipeline that guesses."""
+    assert render(Analysis(language=language), registry=REGISTRY) is None
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+@pytest.mark.parametrize(
+    ("language", "versions"),
+    [
+        ("python", ("3.9", "3.12", "3.14")),
+        ("typescript", ("18", "24")),
+        ("ruby", ("3.1", "3.4")),
+    ],
+)
+def test_every_image_of_a_recipe_is_known_beforehand(language: str, versions: tuple[str, ...], builder: str) -> None:
+    """What the files name is in `source_images`, from which a mirror or the sandbox's upstream is filled."""
+    known = {private_name(source, REGISTRY) for source in source_images()}
+    for version in versions:
+        files = rendered(Analysis(language=language, version=version), builder)
+        assert {use.reference for use in images_of(files)} <= known
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        'echo "a: b"',
+        "echo 'it''s'",
+        "echo {{ x }} ${Y} %s",
+        "- key: value # not a comment",
+        "&anchor *alias !tag",
+        "ü 试",
+    ],
+)
+def test_a_command_comes_through_yaml_unchanged(command: str) -> None:
+    """Whatever characters it has, the job runs the same text."""
+    files = rendered(Analysis(language="ruby", commands=Commands(test=command)))
+    assert script(files, "test") == [command]
+
+
+LINE = st.text(st.characters(codec="utf-8"), max_size=40)
+
+
+@settings(deadline=None)
+@example(test="a\nstages: []", start='b"\nUSER root', build="c\nUSER root", install="d\r\nRUN evil")
+@example(test="a\\", start="b\\", build="c\\", install="d \\")
+@example(test="a <<E", start="b <<E", build="c <<E", install="cat <<E")
+@example(test="\x7f", start="\u2028", build="\x85", install="\ud800")
+@given(test=LINE, start=LINE, build=LINE, install=LINE)
+def test_no_text_of_a_repository_adds_an_instruction(test: str, start: str, build: str, install: str) -> None:
+    """A command with line ends, quotes or whatever else becomes one line of one job, one instruction of the image."""
+    plain = Commands(test="a", start="b", build="c", install="d")
+    hostile = Commands(test=f"a{test}", start=f"b{start}", build=f"c{build}", install=f"d{install}")
+    for language in ("python", "javascript", "ruby"):
+        wanted, got = (rendered(Analysis(language=language, commands=c)) for c in (plain, hostile))
+        assert _shape(got) == _shape(wanted)
+
+
+def _shape(files: Files) -> tuple[object, ...]:
+    """The jobs with the number of their lines, and the Dockerfile's instructions but for what they run."""
+    document = parse(files.pipeline)
+    jobs = {name: (job["stage"], len(job["script"])) for name, job in document.resolved.items()}
+    words = [word for _, word, _ in instructions(files.dockerfile)]
+    return document.stages, jobs, words
