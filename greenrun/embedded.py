@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
-import sys
 import sysconfig
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from greenrun.child import leashed
 from shared.errors import GreenrunError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
 START_SECONDS = 30.0
-STOP_SECONDS = 10.0
 LOOPBACK = "127.0.0.1"
 
 
@@ -38,7 +37,7 @@ async def nats_server(data: Path, *, port: int = 0) -> AsyncIterator[str]:
     port = free_port(port)
     data.mkdir(parents=True, exist_ok=True)
     argv = [program("nats-server"), "-a", LOOPBACK, "-p", str(port), "-js", "-sd", str(data)]
-    async with child("nats-server", argv, port=port, log=data / "server.log"):
+    async with server("nats-server", argv, port=port, log=data / "server.log"):
         yield f"nats://{LOOPBACK}:{port}"
 
 
@@ -48,27 +47,21 @@ async def chroma(data: Path, *, port: int = 0) -> AsyncIterator[int]:
     port = free_port(port)
     data.mkdir(parents=True, exist_ok=True)
     argv = [program("chroma"), "run", "--path", str(data), "--host", LOOPBACK, "--port", str(port)]
-    async with child("chroma", argv, port=port, log=data / "server.log", heartbeat="/api/v2/heartbeat"):
+    async with server("chroma", argv, port=port, log=data / "server.log", heartbeat="/api/v2/heartbeat"):
         yield port
 
 
 @asynccontextmanager
-async def child(
+async def server(
     name: str, argv: Sequence[str], *, port: int, log: Path, heartbeat: str | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A server that answers on `port` and ends with this process.
 
     Raises GreenrunError with the end of its log where it does not come up.
     """
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "greenrun.leash", *argv, stdin=asyncio.subprocess.PIPE, stdout=output, stderr=output
-        )
-    try:
+    async with leashed(argv, log) as process:
         await _ready(name, process, port, log, heartbeat)
         yield process
-    finally:
-        await stop(process)
 
 
 def program(name: str) -> str:
@@ -106,19 +99,6 @@ async def _answers(port: int, heartbeat: str | None) -> bool:
             with suppress(OSError):
                 await writer.wait_closed()
     return False
-
-
-async def stop(process: asyncio.subprocess.Process) -> None:
-    """End the child by closing its leash."""
-    if process.stdin is not None:
-        process.stdin.close()
-        with suppress(OSError):
-            await process.stdin.wait_closed()
-    try:
-        await asyncio.wait_for(process.wait(), STOP_SECONDS)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
 
 
 async def reachable(url: str) -> None:

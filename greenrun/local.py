@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from greenrun import embedded
+from greenrun import child, embedded
 from sandbox.gitlab.server import serve as serve_gitlab
 from sandbox.registry import serve_registry, serve_upstream
 from shared import logging
@@ -211,19 +211,11 @@ async def _in_processes(values: Mapping[str, Any], home: Path) -> AsyncIterator[
     try:
         for name in SERVICES:
             with (logs / f"{name}.log").open("ab") as output:
-                processes.append(
-                    await asyncio.create_subprocess_exec(
-                        sys.executable,
-                        *("-m", "greenrun.leash", sys.executable, "-m", f"services.{name}"),
-                        stdin=asyncio.subprocess.PIPE,
-                        stdout=output,
-                        stderr=output,
-                        env=environment,
-                    )
-                )
+                argv = [sys.executable, "-m", f"services.{name}"]
+                processes.append(await child.start(argv, output, environment))
         yield
     finally:
-        await asyncio.gather(*map(embedded.stop, processes))
+        await asyncio.gather(*map(child.stop, processes))
 
 
 def _write_state(home: Path, values: Mapping[str, Any]) -> Path:

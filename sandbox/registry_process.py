@@ -7,10 +7,10 @@ import json
 import os
 import re
 import secrets
-import sys
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
+from greenrun.child import leashed
 from shared.errors import GreenrunError
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 START_SECONDS = 20.0
-STOP_SECONDS = 10.0
 
 _LISTENING = re.compile(r"listening on ([^\s\",]+:\d+)")
 
@@ -34,15 +33,8 @@ async def serve(data: Path, host: str, port: int, auth: Mapping[str, object] | N
     config.write_text(json.dumps(_config(data, f"{host}:{port}", auth)))
     # It would take every REGISTRY_… variable for a setting of its own, and greenrun has such too.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
-    argv = [sys.executable, "-m", "greenrun.leash", "docker-registry", "serve", str(config)]
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *argv, stdin=asyncio.subprocess.PIPE, stdout=output, stderr=output, env=environment
-        )
-    try:
+    async with leashed(["docker-registry", "serve", str(config)], log, environment) as process:
         yield await _listening(process, log, f"{host}:{port}")
-    finally:
-        await _stop(process)
 
 
 def _config(data: Path, address: str, auth: Mapping[str, object] | None) -> dict[str, object]:
@@ -71,16 +63,3 @@ async def _listening(process: asyncio.subprocess.Process, log: Path, address: st
                 await asyncio.sleep(0.02)
     tail = log.read_text(errors="replace")[-600:].strip()
     raise GreenrunError(f"docker-registry did not come up on {address}; its log ends with: {tail}")
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    """End the child by closing its leash."""
-    if process.stdin is not None:
-        process.stdin.close()
-        with suppress(OSError):
-            await process.stdin.wait_closed()
-    try:
-        await asyncio.wait_for(process.wait(), STOP_SECONDS)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
