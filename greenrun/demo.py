@@ -65,7 +65,7 @@ def _verdict(first: Run, second: Run, console: Console) -> int:
         for kept, sentence in (
             (first.status == "passed", "the first pipeline did not become green"),
             (bool(first.repairs), "nothing had to be healed in the first run"),
-            (first.template_id is not None, "no template was stored"),
+            (first.template is not None, "no template was stored"),
             (second.status == "passed", "the second pipeline did not become green"),
             (second.decision == "chromadb-direct", "the second run did not take the template directly"),
         )

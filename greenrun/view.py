@@ -99,7 +99,8 @@ def _failed(event: events.PipelineFailed) -> str:
 
 
 def _stored(event: events.TemplateStored) -> str:
-    return f"{event.template_id} in {event.collection}" + (" (known already)" if event.existed else "")
+    how = "was already in" if event.existed else "stored in"
+    return f"{event.template_id} {how} {event.collection}"
 
 
 def _run_failed(event: events.RunFailed) -> str:
@@ -166,8 +167,8 @@ def _facts(run: Run) -> Iterable[tuple[str, Text | str]]:
     if run.pipeline:
         yield "pipeline", Text(f"{run.pipeline.status}  {run.pipeline.web_url}")
     yield "attempts", Text(f"{run.attempt}, healed {len(run.repairs)} time{'' if len(run.repairs) == 1 else 's'}")
-    if run.template_id:
-        yield "template", Text(f"{run.template_id} stored")
+    if run.template:
+        yield "template", Text(_stored(run.template))
     if run.failure:
         yield "failed in", Text(f"{run.failure.phase}: {run.failure.reason}", style="red")
         if run.failure.evidence:

@@ -61,7 +61,7 @@ class Run(Fact):
     commit: events.Commit | None = None
     pipeline: events.Pipeline | None = None
     repairs: tuple[events.Repair, ...] = ()
-    template_id: str | None = None
+    template: events.TemplateStored | None = None
     failure: events.RunFailed | None = None
     timeline: tuple[Step, ...] = ()
 
@@ -121,7 +121,7 @@ def _passed(run: Run, event: Any) -> dict[str, Any]:
 
 
 def _stored(_run: Run, event: Any) -> dict[str, Any]:
-    return {"template_id": event.template_id}
+    return {"template": event}
 
 
 def _failed(run: Run, event: Any) -> dict[str, Any]:

@@ -80,7 +80,8 @@ def test_a_healed_run_is_passed_with_its_whole_story() -> None:
     assert (run.status, run.attempt, run.phase) == ("passed", 2, "template.stored")
     assert (run.decision, run.origin, run.commit) == ("llm-generated", "rules", COMMIT)
     assert run.repairs == (REPAIR,)
-    assert run.template_id == "manual_x"
+    assert run.template is not None
+    assert run.template.template_id == "manual_x"
     assert [step.seconds for step in run.timeline] == [None, *[1.0] * 8]
 
 

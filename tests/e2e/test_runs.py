@@ -126,15 +126,18 @@ async def test_a_bare_message_from_any_nats_client_runs_to_the_end(system: Syste
     [
         ("bad/empty", {}, "empty"),
         ("bad/no-code", {"README.md": b"# words only\n"}, "no source"),
-        (None, None, "not found"),
+        ("{gitlab}/bad/missing.git", None, "not found"),
+        ("file:///etc", None, "file"),
+        ("ext::sh -c true", None, "ext"),
+        ("https://forge.example/a/b.git", None, "forge.example"),
     ],
 )
-async def test_a_repository_without_code_ends_the_run_with_a_reason(
-    system: System, path: str | None, files: dict[str, bytes] | None, words: str
+async def test_a_repository_that_cannot_be_read_ends_the_run_with_a_reason(
+    system: System, path: str, files: dict[str, bytes] | None, words: str
 ) -> None:
-    """No such repository, an empty one, one without code: `run.failed` says which."""
-    url = f"{system.gitlab.url}/bad/missing.git"
-    if path is not None and files is not None:
+    """Without code, missing, or where nothing may be cloned from: `run.failed` says what and which."""
+    url = path.format(gitlab=system.gitlab.url)
+    if files is not None:
         url = str((await system.gitlab.create_project(path, files=files))["http_url_to_repo"])
     records = await system.end(await system.submit(url))
     assert types(records) == ["repo.submitted", "run.failed"]
