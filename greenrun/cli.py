@@ -54,10 +54,11 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="the run's id, as subm
 def up(
     *,
     home: Home = None,
-    processes: Annotated[bool, typer.Option(help="each service in its own process")] = False,
+    processes: Annotated[bool, typer.Option("--processes", help="each service in its own process")] = False,
+    free_ports: Annotated[bool, typer.Option("--free-ports", help="any free ports, not the standard ones")] = False,
 ) -> None:
     """Start everything on this machine and keep it running until Ctrl-C."""
-    _run(_up(home, processes=processes))
+    _run(_up(home, processes=processes, fixed_ports=not free_ports))
 
 
 @app.command()
@@ -147,7 +148,7 @@ def main() -> None:
     app()
 
 
-async def _up(home: Path | None, *, processes: bool) -> None:
+async def _up(home: Path | None, *, processes: bool, fixed_ports: bool) -> None:
     from greenrun import local  # noqa: PLC0415 - the embedded parts are an extra
 
     stop = _stop_signal()
@@ -157,7 +158,7 @@ async def _up(home: Path | None, *, processes: bool) -> None:
     started = local.start(
         home,
         overrides=quiet,
-        fixed_ports=True,
+        fixed_ports=fixed_ports,
         processes=processes,
         progress=lambda part: console.print(f"[green]✓[/] {part}"),
     )

@@ -151,7 +151,7 @@ async def test_up_with_processes_takes_a_run_to_green_and_ends_on_sigterm(tmp_pa
     """Each service as its own process; nothing is left behind."""
     cli = Cli(tmp_path / "home")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from greenrun.cli import main; main()", "up", "--processes"),
+        *(sys.executable, "-c", "from greenrun.cli import main; main()", "up", "--processes", "--free-ports"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, "GREENRUN_HOME": str(cli.home), "COLUMNS": "200", "MONITOR_INTERVAL": "0.1"},
