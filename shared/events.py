@@ -33,11 +33,15 @@ class Fact(BaseModel):
 
 
 class Evidence(Fact):
-    """Where a statement comes from: a file (or key in it), the line counted from 1, and the text found there."""
+    """Where a statement comes from: a file (or key in it), the line counted from 1, and the text found there.
+
+    `about` names the field that it supports, e.g. `framework`.
+    """
 
     source: str
     line: int | None = None
     text: str = ""
+    about: str = ""
 
 
 class Submission(Fact):
@@ -78,11 +82,18 @@ class Commands(Fact):
 
 
 class Analysis(Fact):
-    """What the repository is; what was not found is None or empty, never guessed. `languages` maps to bytes."""
+    """What the repository, or one project in it, is; what was not found is None or empty, never guessed.
+
+    `version` is what the manifest declares, word for word (`^8.1`, `22.x`, `lts/iron`); `release` is one release that
+    satisfies it, as an image's tag wants it. `languages` maps to bytes. `services` are what it needs beside it
+    (a database, a broker), `system_packages` Debian's names. `confidence` is between 0 and 1; `doubts` say what
+    contradicts itself. `root` is the folder of the project within the repository, empty for its root.
+    """
 
     language: str = "unknown"
     framework: str | None = None
     version: str | None = None
+    release: str | None = None
     package_manager: str | None = None
     lockfile: str | None = None
     build_tool: str | None = None
@@ -91,9 +102,17 @@ class Analysis(Fact):
     entry_point: str | None = None
     ports: tuple[int, ...] = ()
     has_tests: bool = False
+    test_runner: str | None = None
+    services: tuple[str, ...] = ()
+    system_packages: tuple[str, ...] = ()
+    licence: str | None = None
     manifests: tuple[str, ...] = ()
     existing: tuple[str, ...] = ()
     languages: dict[str, int] = Field(default_factory=dict)
+    root: str = ""
+    projects: tuple[Analysis, ...] = ()
+    confidence: float = 0.0
+    doubts: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
 
 

@@ -24,6 +24,7 @@ FLASK = Analysis(
     language="python",
     framework="flask",
     version="3.12",
+    release="3.12",
     package_manager="pip",
     dependencies=(Dependency(name="flask", constraint="==3.1"), Dependency(name="pytest", dev=True)),
     commands=Commands(install="pip install -r requirements.txt", test="pytest", start="gunicorn app:app"),

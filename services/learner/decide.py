@@ -17,7 +17,7 @@ def template_of(event: PipelinePassed) -> Template:
         collection=COLLECTION,
         language=analysis.language,
         framework=analysis.framework,
-        version=analysis.version,
+        version=analysis.release,
         package_manager=analysis.package_manager,
         build_tool=analysis.build_tool,
         stages_count=len({job.stage for job in event.pipeline.jobs}),

@@ -21,7 +21,7 @@ FRAMEWORK_FAMILIES: tuple[frozenset[str], ...] = (
     frozenset({"fastapi", "starlette", "litestar", "sanic", "aiohttp"}),
     frozenset({"express", "koa", "fastify", "hapi", "hono", "restify"}),
     frozenset({"react", "vue", "vite", "svelte", "angular", "solid", "preact"}),
-    frozenset({"next", "nuxt", "remix", "sveltekit", "astro"}),
+    frozenset({"nextjs", "nuxt", "remix", "sveltekit", "astro"}),
     frozenset({"sinatra", "roda", "hanami", "grape", "padrino"}),
 )
 
@@ -41,7 +41,7 @@ def score(template: Template, analysis: Analysis) -> dict[str, float]:
         "language": 1.0 if template.language == analysis.language else 0.5,
         "framework": _framework_likeness(template.framework, analysis.framework),
         "package_manager": float(template.package_manager == analysis.package_manager),
-        "version": _version_likeness(template.version, analysis.version),
+        "version": _version_likeness(template.version, analysis.release),
         "dependencies": _overlap(template.dependencies, [d.name for d in analysis.dependencies]),
     }
     return {name: round(WEIGHTS[name] * value, 2) for name, value in likeness.items()}
@@ -57,8 +57,8 @@ def misfits(template: Template, analysis: Analysis) -> list[str]:
         reasons += _differs(name, getattr(template, name), getattr(analysis, name))
     for name in type(analysis.commands).model_fields:
         reasons += _differs(f"{name} command", getattr(template.commands, name), getattr(analysis.commands, name))
-    if _major(template.version) != _major(analysis.version):
-        reasons.append(f"it is for version {template.version}, the repository wants {analysis.version}")
+    if _major(template.version) != _major(analysis.release):
+        reasons.append(f"it is for version {template.version}, the repository wants {analysis.release}")
     return reasons
 
 

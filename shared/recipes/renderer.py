@@ -1,6 +1,6 @@
 """Render the two files of a repository from its recipe; the knowledge is in the YAML and Jinja files beside this one.
 
-The name of every image keeps the version that the analysis found, exactly: whether that release exists is for the
+The name of every image keeps the release that the analysis found, exactly: whether that release exists is for the
 registry to say.
 """
 
@@ -83,7 +83,7 @@ def _values(analysis: Analysis, registry: str, builder: str) -> dict[str, Any]:
     )
     manager = recipe["managers"][name]
     tools = _load("tools")
-    source = manager.get("image", recipe["image"]).format(version=analysis.version or recipe["default_version"])
+    source = manager.get("image", recipe["image"]).format(version=analysis.release or recipe["default_version"])
     short = {tool: _short(tools[tool], registry) for tool in ("trivy", "crane", "curl", "semgrep")}
     commands = _one_line_each(analysis.commands)
     install = commands.install or manager["install"]

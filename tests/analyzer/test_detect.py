@@ -2,151 +2,24 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.analyzer import decide, detect
+from services.analyzer.detect.releases import KNOWN, release
 from shared.events import Analysis
 from shared.ports import Snapshot, TreeEntry
+from tests.analyzer.stacks import STACKS, package
+
+_POM = "<project><dependency><groupId>{}</groupId><artifactId>{}</artifactId></dependency></project>"
 
 
-def analyzed(files: dict[str, str]) -> Analysis:
-    """The analysis of a repository with these files."""
+def analyzed(files: dict[str, str], folder: str = "") -> Analysis:
+    """The analysis of a repository with these files, or of one folder of it."""
     tree = tuple(TreeEntry(path, len(text.encode())) for path, text in files.items())
     contents = {path: text.encode() for path, text in files.items() if detect.is_manifest(path)}
-    return decide.analyze(Snapshot("0" * 40, tree, contents))
-
-
-def package(**fields: object) -> str:
-    """A package.json."""
-    return json.dumps({"name": "shop", **fields})
-
-
-STACKS: dict[str, tuple[dict[str, str], dict[str, object]]] = {
-    "flask with pip": (
-        {
-            "app.py": "x = 1\n",
-            "requirements.txt": "Flask==3.1  # web\ngunicorn\n",
-            ".python-version": "3.12.42\n",
-            "tests/test_app.py": "",
-        },
-        {
-            "language": "python",
-            "framework": "flask",
-            "version": "3.12.42",
-            "package_manager": "pip",
-            "entry_point": "app.py",
-            "has_tests": True,
-            "install": "pip install -r requirements.txt",
-            "test": "pytest",
-            "start": "gunicorn --bind 0.0.0.0:8000 app:app",
-        },
-    ),
-    "django with poetry": (
-        {
-            "manage.py": "",
-            "shop/wsgi.py": "",
-            "poetry.lock": "",
-            "pyproject.toml": '[tool.poetry.dependencies]\npython = "^3.10"\nDjango = "^5"\ngunicorn = "*"\n',
-        },
-        {
-            "framework": "django",
-            "package_manager": "poetry",
-            "lockfile": "poetry.lock",
-            "version": "3.14",
-            "start": "poetry run gunicorn --bind 0.0.0.0:8000 shop.wsgi",
-        },
-    ),
-    "fastapi with uv": (
-        {
-            "main.py": "",
-            "uv.lock": "",
-            "pyproject.toml": '[project]\nrequires-python = ">=3.10,<3.13"\ndependencies = ["fastapi[standard]"]\n',
-        },
-        {"framework": "fastapi", "package_manager": "uv", "version": "3.12", "install": "uv sync --locked"},
-    ),
-    "a package whose name only begins like a framework": (
-        {"main.py": "", "requirements.txt": "fastapi-ipware\nflask_cors_like\n"},
-        {"language": "python", "framework": None},
-    ),
-    "a library with setup.py": (
-        {"setup.py": "deps = ['click>=8']\nsetup(install_requires=deps)\n", "lib/__init__.py": "", "test_lib.py": ""},
-        {"language": "python", "install": "pip install .", "test": "python -m unittest discover"},
-    ),
-    "express with npm": (
-        {
-            "package.json": package(
-                dependencies={"express": "^5"}, main="server.js", engines={"node": ">=18 <23"}, scripts={"test": "jest"}
-            ),
-            "package-lock.json": "{}",
-            "server.js": "",
-        },
-        {
-            "language": "javascript",
-            "framework": "express",
-            "version": "22",
-            "package_manager": "npm",
-            "install": "npm ci",
-            "test": "npm test",
-            "start": "node server.js",
-        },
-    ),
-    "nest with pnpm in TypeScript": (
-        {
-            "package.json": package(dependencies={"@nestjs/core": "11"}, scripts={"build": "nest", "lint": "eslint"}),
-            "pnpm-lock.yaml": "",
-            "tsconfig.json": "{}",
-            "src/main.ts": "",
-            ".nvmrc": "v20.11.1\n",
-        },
-        {
-            "language": "typescript",
-            "framework": "nestjs",
-            "version": "20.11.1",
-            "package_manager": "pnpm",
-            "build": "pnpm run build",
-            "lint": "pnpm run lint",
-        },
-    ),
-    "the test script that npm init writes": (
-        {"package.json": package(scripts={"test": 'echo "Error: no test specified" && exit 1'}), "index.js": ""},
-        {"language": "javascript", "test": None, "install": "npm install --no-audit --no-fund"},
-    ),
-    "next before react": (
-        {"package.json": package(dependencies={"react": "19", "next": "15"}, packageManager="yarn@4.5.0")},
-        {"framework": "next", "package_manager": "yarn"},
-    ),
-    "rails": (
-        {
-            "Gemfile": "ruby '3.3.5'\ngem 'rails', '~> 7.2'\ngroup :test do\n  gem 'rspec'\nend\n",
-            "Gemfile.lock": "",
-            "config.ru": "",
-        },
-        {
-            "language": "ruby",
-            "framework": "rails",
-            "version": "3.3.5",
-            "package_manager": "bundler",
-            "test": "bundle exec rspec",
-        },
-    ),
-    "sinatra": (
-        {"Gemfile": "gem 'sinatra'\n", "app.rb": "", ".ruby-version": "ruby-3.2.1\n"},
-        {"framework": "sinatra", "version": "3.2.1", "start": "bundle exec ruby app.rb -o 0.0.0.0 -p 3000"},
-    ),
-    "a Procfile says how it starts": (
-        {"Procfile": "release: x\nweb: gunicorn -b :5000 site:app\n", "requirements.txt": "flask\n", "site.py": ""},
-        {"start": "gunicorn -b :5000 site:app"},
-    ),
-    "go is for another issue": ({"go.mod": "module x\n", "main.go": "package main\n"}, {"language": "unknown"}),
-    "go with a Python script beside it": (
-        {"go.mod": "module x\n", "main.go": "package main\n" * 9, "tool.py": "x\n"},
-        {"language": "unknown"},
-    ),
-}
+    return decide.analyze(Snapshot("0" * 40, tree, contents), folder)
 
 
 @pytest.mark.parametrize("name", list(STACKS))
@@ -159,11 +32,13 @@ def test_a_stack_is_recognised(name: str) -> None:
 
 
 def test_what_was_found_says_where() -> None:
-    """File, line and text of the framework and of the version."""
+    """File, line and text of each thing that was found."""
     found = analyzed({"requirements.txt": "gunicorn\nflask==3.1\n", ".python-version": "# pinned\n3.11\n"})
-    assert [(e.source, e.line, e.text) for e in found.evidence] == [
-        ("requirements.txt", 2, "flask==3.1"),
-        (".python-version", 2, "3.11"),
+    assert [(e.about, e.source, e.line, e.text) for e in found.evidence] == [
+        ("language", "requirements.txt", None, ""),
+        ("package_manager", "requirements.txt", None, ""),
+        ("framework", "requirements.txt", 2, "flask==3.1"),
+        ("version", ".python-version", 2, "3.11"),
     ]
 
 
@@ -182,19 +57,195 @@ def test_languages_are_counted_without_what_others_wrote() -> None:
     assert (found.ports, found.existing) == ((8080,), ("Dockerfile",))
 
 
-HOSTILE = ("{" * 100_000, "[" * 100_000, "\x00\xff", "[tool.poetry]\ndependencies = 3", '{"scripts": [], "engines": 3}')
+def test_a_monorepo_has_its_projects() -> None:
+    """Each with its own analysis, under its own folder; what is vendored or deep is nobody's project."""
+    files = {
+        "package.json": package(workspaces=["apps/*"], private=True),
+        "pnpm-lock.yaml": "",
+        "apps/web/package.json": package(dependencies={"next": "15"}),
+        "apps/web/page.tsx": "x" * 50,
+        "apps/api/pyproject.toml": '[project]\ndependencies = ["fastapi", "psycopg[binary]"]\n',
+        "apps/api/main.py": "x",
+        "node_modules/y/package.json": package(),
+        "a/b/c/d/e/package.json": package(),
+    }
+    found = analyzed(files)
+    assert (found.language, found.package_manager, found.framework) == ("typescript", "pnpm", None)
+    assert [(one.root, one.language, one.framework) for one in found.projects] == [
+        ("apps/api", "python", "fastapi"),
+        ("apps/web", "typescript", "nextjs"),
+    ]
+    assert found.services == ("postgresql",)
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+def test_a_folder_can_be_asked_for() -> None:
+    """The analysis is of that folder alone, and says so; evidence names the path in the repository."""
+    files = {"go.mod": "module x", "main.go": "x" * 99, "web/package.json": package(dependencies={"koa": "2"})}
+    found = analyzed({**files, "web/i.js": "x"}, "web")
+    assert (found.language, found.framework, found.root, found.languages) == (
+        "javascript",
+        "koa",
+        "web",
+        {"javascript": 1},
+    )
+    assert {evidence.source for evidence in found.evidence} == {"web/package.json"}
+
+
+def test_what_contradicts_itself_is_listed() -> None:
+    """Two pins of one thing, two lockfiles: the first counts, the doubt is said, and the confidence is less."""
+    clear = {"package.json": package(engines={"node": "22"}), "yarn.lock": "", "i.js": "x"}
+    unclear = {**clear, ".nvmrc": "20.1.0\n", "package-lock.json": "{}"}
+    found = analyzed(unclear)
+    assert (found.version, found.package_manager) == ("22", "yarn")
+    assert found.doubts == (".nvmrc wants 20.1.0, package.json wants 22", "there are lockfiles of npm, yarn")
+    assert found.confidence < analyzed(clear).confidence
+    assert analyzed({**clear, ".nvmrc": "22.4.0\n"}).doubts == ()
+
+
 @pytest.mark.parametrize(
-    "path", ["package.json", "pyproject.toml", "setup.py", "setup.cfg", "Pipfile", "Gemfile", "requirements.txt"]
+    ("files", "services"),
+    [
+        ({"requirements.txt": "psycopg2-binary\nflask\n"}, ("postgresql",)),
+        ({"requirements.txt": "psycopg2\nredis\n"}, ("postgresql", "redis")),
+        ({"package.json": package(dependencies={"mongoose": "8", "amqplib": "1"})}, ("mongodb", "rabbitmq")),
+        ({"Gemfile": "gem 'sidekiq'\ngem 'mysql2'\n"}, ("mysql", "redis")),
+        ({"go.mod": "module x\nrequire github.com/jackc/pgx/v5 v5.6.0\n"}, ("postgresql",)),
+        ({"pom.xml": _POM.format("org.postgresql", "postgresql")}, ("postgresql",)),
+        ({"compose.yaml": "services:\n  d:\n    image: docker.io/bitnami/kafka:3\n", "a.py": "x"}, ("kafka",)),
+        ({"requirements.txt": "redistimeseries-like\npgn\n"}, ()),
+    ],
 )
+def test_the_services_it_needs(files: dict[str, str], services: tuple[str, ...]) -> None:
+    """From dependencies and compose files, by whole words."""
+    assert analyzed(files).services == services
+
+
+def test_system_packages_licence_and_ports() -> None:
+    """What the image needs, under which licence it stands, and where it listens."""
+    files = {
+        "requirements.txt": "psycopg2\nflask\n",
+        "Aptfile": "ffmpeg\n",
+        "LICENSE": "MIT License\n\nPermission is hereby granted, free of charge, to any person",
+        "docker-compose.yml": 'services:\n  web:\n    build: .\n    ports: ["8080:5000"]\n  db:\n    image: postgres\n',
+        "app.py": "x",
+    }
+    found = analyzed(files)
+    assert found.system_packages == ("ffmpeg", "gcc", "libpq-dev")
+    assert (found.licence, found.ports) == ("MIT", (5000,))
+    assert analyzed({**files, "Dockerfile": "FROM x\nexpose 9000/tcp\n"}).ports == (9000,)
+    assert analyzed({"Procfile": "web: node i.js --port 4000\n", "i.js": "x"}).ports == (4000,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "expected"),
+    [
+        ("python", "3.12.42", "3.12.42"),
+        ("python", ">=3.8,<3.13", "3.12"),
+        ("python", "==3.11.*", "3.11"),
+        ("python", "~=3.9", "3.14"),
+        ("python", "!=3.14", "3.13"),
+        ("python", ">3.11.4,<=3.12", "3.12"),
+        ("python", "<3", "2.7"),
+        ("python", "3.13rc1", "3.13rc1"),
+        ("node", "22.x", "22"),
+        ("node", ">=18.0.0", "24"),
+        ("node", "^20.1.0 || ^18", "20"),
+        ("node", ">=16.0.0 <18.0.0", "16"),
+        ("node", "14 - 16", "16"),
+        ("node", "~18.2", "18"),
+        ("node", "lts/*", "24"),
+        ("node", "lts/hydrogen", "18"),
+        ("node", "v20.1.0", "20.1.0"),
+        ("node", ">=99", None),
+        ("node", "whatever", None),
+        ("node", "", None),
+        ("ruby", "~> 3.3.0", "3.3"),
+        ("ruby", "~> 3.1", "3.4"),
+        ("php", "^8.1", "8.4"),
+        ("php", ">=7.4 <8.2", "8.1"),
+        ("php", "^7.4|^8.0", "8.4"),
+        ("elixir", "~> 1.14 or ~> 2.0", "1.19"),
+        ("dart", ">=2.16.1 <3.0.0", "2.19"),
+        ("java", "latest", "25"),
+        ("unheard-of", "*", None),
+    ],
+)
+def test_which_release_satisfies_a_declared_version(kind: str, text: str, expected: str | None) -> None:
+    """The grammars of npm, PEP 440, Composer, RubyGems, Hex and pub; the newest line that is allowed."""
+    assert release(text, kind) == expected
+
+
+@given(st.text(max_size=60), st.sampled_from(sorted(KNOWN)))
+def test_no_version_makes_it_fail(text: str, kind: str) -> None:
+    """Whatever somebody pinned."""
+    release(text, kind)
+
+
+def test_an_analysis_fits_into_an_event() -> None:
+    """Of a repository with a hundred projects of a thousand dependencies each."""
+    many = "".join(f"a-very-long-name-of-a-dependency-{number}>=1.2.3\n" for number in range(1000))
+    files = {f"apps/p{number}/requirements.txt": many for number in range(100)}
+    files |= {"requirements.txt": many, **{f"apps/p{number}/a.py": "x" for number in range(100)}}
+    assert len(analyzed(files).model_dump_json()) < 200 * 1024
+
+
+BOMB = "a: &a [x]\n" + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [{f'*{chr(97 + n)}, ' * 50}]\n" for n in range(8))
+ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><project>&b;</project>'
+OUTSIDE = (
+    '<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/passwd">]><project><parent><groupId>&f;</groupId></parent></project>'
+)
+HOSTILE = {
+    "deep braces": "{" * 100_000,
+    "deep brackets": "[" * 100_000,
+    "deep elements": "<a>" * 50_000,
+    "blank lines": "\n" * 300_000,
+    "spaces": "id" + " " * 300_000 + "x",
+    "one word": "a" * 300_000,
+    "dots": "a." * 150_000,
+    "slashes": '.package(url: "' + "/" * 300_000,
+    "comments": "/*" * 150_000,
+    "quotes": '"' * 300_000,
+    "toolchains": "jvmToolchain{" * 20_000,
+    "minus signs": "-" * 300_000 + "1",
+    "deep sequences": "- " * 50_000,
+    "deep keys": "? " * 50_000,
+    "deep flow": "a: {b: [" * 20_000,
+    "deep mappings": "".join(" " * n + "a:\n" for n in range(500)),
+    "binary": "\x00\xff",
+    "aliases": BOMB,
+    "entities": ENTITIES,
+    "a file as an entity": OUTSIDE,
+    "a number for a table": "[tool.poetry]\ndependencies = 3",
+    "a list for an object": '{"scripts": [], "engines": 3, "dependencies": [1], "require": 4, "services": 5}',
+    "an object for a text": '{"main": {}, "license": {}, "packageManager": [], "type": 7, "require": {"php": {}}}',
+    "odd mapping": "services: [a]\ndependencies: {a: [1], 2: 3}\nenvironment: 7\n",
+}
+MANIFESTS = (
+    *("package.json", "pyproject.toml", "setup.py", "setup.cfg", "Pipfile", "Gemfile", "requirements.txt", "pom.xml"),
+    *("build.gradle", "build.sbt", "project.clj", "deps.edn", "go.mod", "Cargo.toml", "composer.json", "a.csproj"),
+    *("global.json", "mix.exs", "rebar.config", "gleam.toml", "CMakeLists.txt", "vcpkg.json", "pubspec.yaml"),
+    *("Package.swift", "stack.yaml", "shard.yml", "cpanfile", "renv.lock", "Project.toml", "dune-project"),
+    *("deno.json", "mise.toml", ".tool-versions", "railpack.json", "project.toml", "compose.yaml", "environment.yml"),
+    *("config.toml", "pnpm-workspace.yaml", "gradle/libs.versions.toml", "LICENSE", "Dockerfile", "Procfile"),
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("path", MANIFESTS)
 def test_a_hostile_manifest_harms_nothing(path: str, text: str) -> None:
-    """Too deep, binary, or of another shape than expected."""
-    assert analyzed({path: text, "x.py": ""}).language in {"python", "javascript", "ruby"}
+    """Too deep, binary, or of another shape than expected: the analysis is still there, and has nothing of a file."""
+    found = analyzed({path: text, "x.py": "x" * 100})
+    assert found.language != "unknown"
+    assert "root:" not in found.model_dump_json()
 
 
-@given(st.dictionaries(st.sampled_from(["package.json", "pyproject.toml", "Gemfile", "setup.cfg"]), st.text()))
+@given(st.dictionaries(st.sampled_from(MANIFESTS), st.text()))
 def test_no_text_makes_it_fail(files: dict[str, str]) -> None:
     """Whatever stands in the manifests."""
     analyzed(files)
+
+
+@given(st.lists(st.text(min_size=1, max_size=30).filter(lambda path: "\x00" not in path), max_size=20))
+def test_no_name_makes_it_fail(paths: list[str]) -> None:
+    """Whatever the files are called."""
+    analyzed(dict.fromkeys(paths, "x"))

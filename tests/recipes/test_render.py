@@ -18,7 +18,7 @@ REGISTRY = "registry.example:5000"
 
 STACKS: dict[str, Analysis] = {
     f"{language}-{manager}-{framework}": Analysis(
-        language=language, package_manager=manager, framework=framework, version=version, commands=commands
+        language=language, package_manager=manager, framework=framework, release=version, commands=commands
     )
     for language, version, commands, managers, frameworks in (
         (
@@ -33,7 +33,7 @@ STACKS: dict[str, Analysis] = {
             "20",
             Commands(install="npm ci", build="npm run build", test="npm test", start="node server.js"),
             ("npm", "yarn", "pnpm", "bun", None),
-            ("express", "next", None),
+            ("express", "nextjs", None),
         ),
         ("typescript", "22", Commands(build="npm run build"), ("npm", "pnpm"), ("nestjs", None)),
         (
@@ -88,7 +88,7 @@ def test_what_the_repository_says_is_what_is_run(analysis: Analysis) -> None:
 @pytest.mark.parametrize(("language", "version"), [("python", "3.12.42"), ("javascript", "20.11.1"), ("ruby", "3.3.6")])
 def test_the_version_is_kept_as_it_was_found(language: str, version: str) -> None:
     """Whether a release exists is for the registry to say: nothing is rounded behind a person's back."""
-    files = rendered(Analysis(language=language, version=version))
+    files = rendered(Analysis(language=language, release=version))
     name = {"javascript": "node"}.get(language, language)
     assert f"{name}:{version}" in files.pipeline
     assert f"{name}:{version}" in files.dockerfile
@@ -133,7 +133,7 @@ def test_every_image_of_a_recipe_is_known_beforehand(language: str, versions: tu
     """What the files name is in `source_images`, from which a mirror or the sandbox's upstream is filled."""
     known = {private_name(source, REGISTRY) for source in source_images()}
     for version in versions:
-        files = rendered(Analysis(language=language, version=version), builder)
+        files = rendered(Analysis(language=language, release=version), builder)
         assert {use.reference for use in images_of(files)} <= known
 
 

@@ -1,282 +1,261 @@
-"""Python: pip, poetry, uv, pipenv; Django, Flask, FastAPI and the others."""
+"""Python: pip, poetry, uv, pdm, pipenv; Django, Flask, FastAPI and the others."""
 
 from __future__ import annotations
 
-import ast
-import configparser
 import re
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import canonicalize_name
-
-from services.analyzer.detect.view import table, texts
+from services.analyzer.detect import python_manifests as manifests
+from services.analyzer.detect.project import Ecosystem, framework_of, some, unique, versions
+from services.analyzer.detect.releases import first_line, pin, tool
+from services.analyzer.detect.view import table
 from shared.events import Analysis, Commands, Dependency, Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from services.analyzer.detect.releases import Pin
     from services.analyzer.detect.view import View
 
-LANGUAGES = ("python",)
-KNOWN_VERSIONS = ("3.14", "3.13", "3.12", "3.11", "3.10", "3.9", "3.8", "3.7", "2.7")
-MANIFESTS = frozenset(
-    {"pyproject.toml", "setup.py", "setup.cfg", "Pipfile", "Pipfile.lock", ".python-version", "runtime.txt"}
-    | {"pytest.ini", "tox.ini", "environment.yml"}
-)
-REQUIREMENTS = re.compile(r"(?:.*[-_])?requirements(?:[-_.].*)?\.(?:txt|in)")
-DEVELOPMENT = re.compile(r"dev|test|lint|doc|ci", re.IGNORECASE)
 # Distribution → framework; the first that is a direct dependency counts.
 FRAMEWORKS: dict[str, str] = {
     "django": "django",
     "fastapi": "fastapi",
-    "flask": "flask",
+    "python-fasthtml": "fasthtml",
     "litestar": "litestar",
+    "starlite": "litestar",
     "sanic": "sanic",
-    "tornado": "tornado",
     "quart": "quart",
+    "flask": "flask",
+    "robyn": "robyn",
+    "blacksheep": "blacksheep",
     "falcon": "falcon",
     "bottle": "bottle",
     "pyramid": "pyramid",
+    "cherrypy": "cherrypy",
+    "masonite": "masonite",
+    "web2py": "web2py",
     "starlette": "starlette",
-    "aiohttp": "aiohttp",
+    "tornado": "tornado",
     "streamlit": "streamlit",
+    "gradio": "gradio",
+    "dash": "dash",
+    "nicegui": "nicegui",
+    "reflex": "reflex",
+    "chainlit": "chainlit",
+    "panel": "panel",
+    "solara": "solara",
+    "shiny": "shiny",
+    "apache-airflow": "airflow",
+    "dagster": "dagster",
+    "prefect": "prefect",
+    "scrapy": "scrapy",
+    "aiohttp": "aiohttp",
     "celery": "celery",
+    "wagtail": "django",
+    "djangorestframework": "django",
+    "mkdocs": "mkdocs",
+    "pelican": "pelican",
+    "sphinx": "sphinx",
 }
+# Tools of documentation: a framework only where they are what the repository is for.
+SITE_GENERATORS = frozenset({"mkdocs", "pelican", "sphinx"})
 # Lockfile or manifest → package manager; the first that exists counts.
 MANAGERS: tuple[tuple[str, str], ...] = (
-    ("poetry.lock", "poetry"),
     ("uv.lock", "uv"),
+    ("poetry.lock", "poetry"),
     ("pdm.lock", "pdm"),
     ("Pipfile.lock", "pipenv"),
     ("Pipfile", "pipenv"),
+    ("pixi.lock", "pixi"),
+    ("pixi.toml", "pixi"),
+    ("environment.yml", "conda"),
+    ("environment.yaml", "conda"),
 )
 INSTALL = {
     "poetry": "poetry install",
     "uv": "uv sync",
     "pdm": "pdm install",
     "pipenv": "pipenv install --dev",
+    "conda": "conda env update --file environment.yml",
+    "pixi": "pixi install",
 }
-ENTRY_POINTS = ("manage.py", "app.py", "main.py", "wsgi.py", "asgi.py", "application.py", "server.py", "run.py")
-RUN = {"poetry": "poetry run ", "uv": "uv run ", "pdm": "pdm run ", "pipenv": "pipenv run "}
+RUN = {"poetry": "poetry run ", "uv": "uv run ", "pdm": "pdm run ", "pipenv": "pipenv run ", "pixi": "pixi run "}
+ENTRY_POINTS = (
+    *("manage.py", "app.py", "main.py", "wsgi.py", "asgi.py", "application.py", "server.py", "run.py", "bot.py"),
+    *("app/main.py", "src/main.py", "src/app.py", "api/main.py", "app/__init__.py"),
+)
 PORT = 8000
 
 
-def is_manifest(name: str) -> bool:
-    """Whether a file of this name is read."""
-    return name in MANIFESTS or REQUIREMENTS.fullmatch(name) is not None
-
-
 def detect(view: View) -> Analysis | None:
-    """What the repository is as Python; None where nothing says that it is."""
-    manifests = [path for path in sorted(view.paths) if "/" not in path and is_manifest(path)]
-    if not manifests and not view.matching(r"[^/]+\.py"):
+    """What the folder is as Python; None where nothing says that it is."""
+    found = [path for path in sorted(view.paths) if "/" not in path and manifests.reads(path)]
+    if not found and not view.ending("py"):
         return None
-    dependencies = tuple(_unique(_dependencies(view)))
-    framework, said = _framework(view, dependencies)
+    dependencies = unique(manifests.dependencies(view))
+    framework, said = _framework(view, dependencies, found)
     manager, lockfile = _manager(view)
-    version, pinned = _version(view)
+    version = versions("python", _pins(view))
     entry_point = view.first(*ENTRY_POINTS)
-    tests = bool(view.matching(r"(?:.*/)?(?:test_[^/]*|[^/]*_test)\.py|(?:.*/)?tests?\.py"))
+    runner = _runner(view, framework, dependencies)
+    run = RUN.get(manager or "", "")
     return Analysis(
         language="python",
         framework=framework,
-        version=version,
+        version=version["version"],
+        release=version["release"],
         package_manager=manager,
         lockfile=lockfile,
+        build_tool=_build_tool(view),
         dependencies=dependencies,
         commands=Commands(
             install=_install(view, manager),
-            test=_test(view, framework, manager, dependencies, has_tests=tests),
-            start=view.web_command() or _start(view, framework, manager, entry_point, dependencies),
+            test=f"{run}{_TEST[runner]}" if runner else None,
+            lint=_lint(view, run, dependencies),
+            start=view.web_command() or _start(view, framework, run, entry_point, dependencies),
         ),
         entry_point=entry_point,
-        has_tests=tests,
-        manifests=tuple(manifests),
-        evidence=tuple(filter(None, (said, pinned))),
+        has_tests=runner is not None,
+        test_runner=runner,
+        manifests=tuple(found),
+        doubts=version["doubts"],
+        evidence=some(said, *version["evidence"]),
     )
 
 
-def _framework(view: View, dependencies: Iterable[Dependency]) -> tuple[str | None, Evidence | None]:
+def _framework(
+    view: View, dependencies: Iterable[Dependency], sources: list[str]
+) -> tuple[str | None, Evidence | None]:
     names = {dependency.name for dependency in dependencies if not dependency.dev}
-    for name, framework in FRAMEWORKS.items():
-        if name in names:
-            source = next((path for path in sorted(view.paths) if is_manifest(path) and name in view.text(path)), "")
-            return framework, view.evidence(source, name)
-    if view.has("manage.py"):
-        return "django", Evidence(source="manage.py")
-    return None, None
+    sites = SITE_GENERATORS if view.ending("py") else frozenset()
+    known = {name: framework for name, framework in FRAMEWORKS.items() if name not in sites}
+    framework, said = framework_of(view, known, names, sources)
+    if framework is None and view.has("manage.py"):
+        return "django", Evidence(source="manage.py", about="framework")
+    if framework is None and view.has("mkdocs.yml") and not view.ending("py"):
+        return "mkdocs", Evidence(source="mkdocs.yml", about="framework")
+    return framework, said
 
 
-def _manager(view: View) -> tuple[str, str | None]:
-    """The package manager and its lockfile, which is None where there is none."""
+def _manager(view: View) -> tuple[str | None, str | None]:
+    """The package manager and its lockfile, each None where there is none."""
     for path, manager in MANAGERS:
         if view.has(path):
-            return manager, path if path != "Pipfile" else None
-    tools = table(view.toml("pyproject.toml"), "tool")
-    manager = next((name for name in ("poetry", "uv", "pdm") if name in tools), "pip")
-    return manager, view.first("requirements.txt") if manager == "pip" else None
-
-
-def _version(view: View) -> tuple[str | None, Evidence | None]:
-    """The version as it is pinned, else the newest known one that a constraint allows; with where it stands."""
-    pyproject, pipfile = view.toml("pyproject.toml"), view.toml("Pipfile")
-    runtime = re.match(r"python-?\s*([\d.]+)", view.text("runtime.txt").strip())
-    first = view.lines(".python-version")[:1]
-    requires = table(pipfile, "requires")
-    pins = (
-        (".python-version", first[0].removeprefix("python-") if first else None),
-        ("runtime.txt", runtime[1] if runtime else None),
-        ("Pipfile", requires.get("python_full_version") or requires.get("python_version")),
-        (".tool-versions", view.tool_version("python")),
+            return manager, path if "lock" in path else None
+    pyproject = view.toml("pyproject.toml")
+    tools, backend = table(pyproject, "tool"), str(table(pyproject, "build-system").get("build-backend", ""))
+    named = next(
+        (name for name in ("poetry", "pdm", "uv") if name in tools and (name != "uv" or _managed(tools))), None
     )
-    for source, pin in pins:
-        if isinstance(pin, str) and re.fullmatch(r"\d+(\.\d+){0,2}\S*", pin):
-            return pin, view.evidence(source, pin)
-    constraints = (
-        table(pyproject, "project").get("requires-python"),
-        table(pyproject, "tool", "poetry", "dependencies").get("python"),
-    )
-    for constraint in constraints:
-        if isinstance(constraint, str) and (newest := _newest(constraint)):
-            return newest, view.evidence("pyproject.toml", constraint)
+    if named or backend.startswith(("poetry", "pdm")):
+        return named or backend.partition(".")[0].partition("-")[0], None
+    requirements = view.matching(r"(?:requirements/)?[^/]*requirements[^/]*\.(?:txt|in)|requirements/[^/]+\.txt")
+    if requirements or view.has("pyproject.toml", "setup.py", "setup.cfg"):
+        return "pip", view.first("requirements.txt")
     return None, None
 
 
-def _newest(constraint: str) -> str | None:
-    """The newest known version that a specifier allows; poetry's caret is understood (`^3.9` is `>=3.9,<4`)."""
-    caret = re.fullmatch(r"[\^~]\s*(\d+)(\.\d+)*", constraint.strip())
-    if caret:
-        constraint = f">={constraint.strip()[1:].strip()},<{int(caret[1]) + 1}"
-    try:
-        allowed = SpecifierSet(constraint)
-    except InvalidSpecifier:
-        return None
-    return next((version for version in KNOWN_VERSIONS if allowed.contains(f"{version}.99")), None)
+def _managed(tools: dict[str, object]) -> bool:
+    """Whether `[tool.uv]` manages the project: it may also only configure `uv pip`."""
+    return bool(set(table(tools, "uv")) & {"sources", "dev-dependencies", "workspace", "package", "default-groups"})
 
 
-def _dependencies(view: View) -> Iterable[Dependency]:
-    """Direct dependencies of every manifest at the root."""
-    for path in view.matching(r"[^/]+\.(?:txt|in)|requirements/[^/]+\.txt"):
-        if REQUIREMENTS.fullmatch(path.rpartition("/")[2]) or path.startswith("requirements/"):
-            yield from _parsed(view.lines(path), dev=bool(DEVELOPMENT.search(path)))
+def _pins(view: View) -> Iterable[Pin | None]:
+    """What says which Python, in the order in which it counts."""
+    yield first_line(view, ".python-version", "python-")
+    runtime = re.match(r"python-?\s*([\d.]+)", view.text("runtime.txt").strip())
+    yield pin(view, "runtime.txt", runtime[1] if runtime else None)
+    requires = table(view.toml("Pipfile"), "requires")
+    full = requires.get("python_full_version") or requires.get("python_version")
+    yield pin(view, "Pipfile", full if isinstance(full, str) else None)
+    yield tool(view, "python")
     pyproject = view.toml("pyproject.toml")
-    project = table(pyproject, "project")
-    yield from _parsed(texts(project.get("dependencies")), dev=False)
-    for groups in (table(project, "optional-dependencies"), table(pyproject, "dependency-groups")):
-        for group in groups.values():
-            yield from _parsed(texts(group), dev=True)
-    poetry = table(pyproject, "tool", "poetry")
-    yield from _table(table(poetry, "dependencies"), dev=False)
-    for group in table(poetry, "group").values():
-        yield from _table(table(group, "dependencies"), dev=True)
-    yield from _table(table(poetry, "dev-dependencies"), dev=True)
-    pipfile = view.toml("Pipfile")
-    yield from _table(table(pipfile, "packages"), dev=False)
-    yield from _table(table(pipfile, "dev-packages"), dev=True)
-    yield from _parsed(_setup_cfg(view), dev=False)
-    yield from _parsed(_setup_py(view), dev=False)
+    for constraint in (
+        table(pyproject, "project").get("requires-python"),
+        table(pyproject, "tool", "poetry", "dependencies").get("python"),
+    ):
+        yield pin(view, "pyproject.toml", constraint if isinstance(constraint, str) else None)
+    yield pin(view, "setup.cfg", manifests.setup_cfg(view, "python_requires"))
+    yield pin(view, "setup.py", next(iter(manifests.setup_py(view, "python_requires")), None))
+    yield pin(view, "environment.yml", manifests.conda_python(view))
 
 
-def _parsed(lines: Iterable[str], *, dev: bool) -> Iterable[Dependency]:
-    """Requirements (PEP 508); options, paths and URLs without a name are no dependencies that can be named."""
-    for line in lines:
-        try:
-            requirement = Requirement(line.split(" --", 1)[0])
-        except InvalidRequirement:
-            continue
-        yield Dependency(name=canonicalize_name(requirement.name), constraint=str(requirement.specifier), dev=dev)
+def _build_tool(view: View) -> str | None:
+    backend = table(view.toml("pyproject.toml"), "build-system").get("build-backend")
+    return backend.partition(".")[0] if isinstance(backend, str) else None
 
 
-def _table(entries: dict[str, object], *, dev: bool) -> Iterable[Dependency]:
-    for name, constraint in entries.items():
-        if name.lower() != "python":
-            said = constraint if isinstance(constraint, str) else str(table(constraint).get("version", ""))
-            yield Dependency(name=canonicalize_name(name), constraint=said, dev=dev)
-
-
-def _setup_cfg(view: View) -> list[str]:
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    try:
-        parser.read_string(view.text("setup.cfg"))
-    except configparser.Error:
-        return []
-    return parser.get("options", "install_requires", fallback="").splitlines()
-
-
-def _setup_py(view: View) -> list[str]:
-    """`install_requires` of a setup.py where it is a literal list; the file is parsed, never run."""
-    try:
-        tree = ast.parse(view.text("setup.py"))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    lists = {
-        target.id: node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and node.arg == "install_requires":
-            value = lists.get(node.value.id, node.value) if isinstance(node.value, ast.Name) else node.value
-            items = value.elts if isinstance(value, ast.List | ast.Tuple) else []
-            return [item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)]
-    return []
-
-
-def _unique(dependencies: Iterable[Dependency]) -> list[Dependency]:
-    """Each name once; where it is needed at run time, that counts."""
-    found: dict[str, Dependency] = {}
-    for dependency in dependencies:
-        if dependency.name not in found or (found[dependency.name].dev and not dependency.dev):
-            found[dependency.name] = dependency
-    return list(found.values())
-
-
-def _install(view: View, manager: str) -> str | None:
+def _install(view: View, manager: str | None) -> str | None:
     if manager in INSTALL:
-        locked = " --locked" if manager == "uv" and view.has("uv.lock") else ""
-        return INSTALL[manager] + locked
+        return INSTALL[manager] + (" --locked" if manager == "uv" and view.has("uv.lock") else "")
     requirements = view.first("requirements.txt", "requirements/base.txt", "requirements/prod.txt")
     if requirements:
         return f"pip install -r {requirements}"
     return "pip install ." if view.has("pyproject.toml", "setup.py", "setup.cfg") else None
 
 
-def _test(
-    view: View, framework: str | None, manager: str, dependencies: Iterable[Dependency], *, has_tests: bool
-) -> str | None:
-    run = RUN.get(manager, "")
-    configured = view.has("pytest.ini") or "pytest" in table(view.toml("pyproject.toml"), "tool")
+_TEST = {
+    "pytest": "pytest",
+    "django": "python manage.py test",
+    "unittest": "python -m unittest discover",
+    "tox": "tox",
+    "nox": "nox",
+}
+
+
+def _runner(view: View, framework: str | None, dependencies: Iterable[Dependency]) -> str | None:
+    """What runs the tests; None where there are none."""
+    configured = view.has("pytest.ini", "conftest.py") or "pytest" in table(view.toml("pyproject.toml"), "tool")
     if configured or any(dependency.name.startswith("pytest") for dependency in dependencies):
-        return f"{run}pytest"
-    if not has_tests:
+        return "pytest"
+    tests = [path for path in view.ending("py") if re.search(r"(?:^|/)(?:test_[^/]*|[^/]*_test|tests?)\.py$", path)]
+    if not tests:
         return None
     if framework == "django" and view.has("manage.py"):
-        return f"{run}python manage.py test"
-    return f"{run}pytest" if view.matching(r"tests?/.*\.py") else f"{run}python -m unittest discover"
+        return "django"
+    return "pytest" if any(re.match(r"tests?/", path) for path in tests) else "unittest"
+
+
+def _lint(view: View, run: str, dependencies: Iterable[Dependency]) -> str | None:
+    names = {dependency.name for dependency in dependencies}
+    if "ruff" in names and ("ruff" in table(view.toml("pyproject.toml"), "tool") or view.has("ruff.toml")):
+        return f"{run}ruff check ."
+    return f"{run}flake8" if "flake8" in names and view.has(".flake8", "setup.cfg", "tox.ini") else None
 
 
 def _start(
-    view: View, framework: str | None, manager: str, entry_point: str | None, dependencies: Iterable[Dependency]
+    view: View, framework: str | None, run: str, entry_point: str | None, dependencies: Iterable[Dependency]
 ) -> str | None:
     """How the application is served, where its framework tells."""
-    names = {dependency.name for dependency in dependencies}
-    run, bind = RUN.get(manager, ""), f"--bind 0.0.0.0:{PORT}"
-    module = entry_point.removesuffix(".py") if entry_point else None
+    gunicorn = any(dependency.name == "gunicorn" for dependency in dependencies)
     if framework == "django":
-        wsgi = view.matching(r"[\w]+/wsgi\.py")
-        if wsgi and "gunicorn" in names:
-            return f"{run}gunicorn {bind} {wsgi[0].removesuffix('.py').replace('/', '.')}"
-        return f"{run}python manage.py runserver 0.0.0.0:{PORT}" if view.has("manage.py") else None
-    if module is None:
-        return None
-    if framework == "flask":
-        served = f"gunicorn {bind} {module}:app" if "gunicorn" in names else None
-        return run + (served or f"flask --app {module} run --host 0.0.0.0 --port {PORT}")
-    if framework in {"fastapi", "starlette", "litestar"}:
-        return f"{run}uvicorn {module}:app --host 0.0.0.0 --port {PORT}"
-    scripts = {"streamlit": f"streamlit run {entry_point} --server.port {PORT}"}
-    return run + scripts.get(framework, f"python {entry_point}") if framework else None
+        command = _django(view, gunicorn=gunicorn)
+    elif entry_point is None or framework is None:
+        command = None
+    else:
+        served = f"gunicorn --bind 0.0.0.0:{PORT} {_module(entry_point)}:app" if gunicorn else None
+        asgi = f"uvicorn {_module(entry_point)}:app --host 0.0.0.0 --port {PORT}"
+        command = {
+            "flask": served or f"flask --app {_module(entry_point)} run --host 0.0.0.0 --port {PORT}",
+            "fastapi": asgi,
+            "starlette": asgi,
+            "litestar": asgi,
+            "streamlit": f"streamlit run {entry_point} --server.port {PORT}",
+        }.get(framework, f"python {entry_point}")
+    return run + command if command else None
+
+
+def _django(view: View, *, gunicorn: bool) -> str | None:
+    wsgi = view.matching(r"[\w]+/wsgi\.py")
+    if wsgi and gunicorn:
+        return f"gunicorn --bind 0.0.0.0:{PORT} {_module(wsgi[0])}"
+    return f"python manage.py runserver 0.0.0.0:{PORT}" if view.has("manage.py") else None
+
+
+def _module(path: str) -> str:
+    """The dotted name of a Python file."""
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+ecosystem = Ecosystem(("python",), manifests.reads, manifests.is_root, detect)

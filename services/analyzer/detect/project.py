@@ -1,0 +1,65 @@
+"""What the ecosystems' modules have in common: an ecosystem, and the choice of a framework."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from services.analyzer.detect.releases import Pin, release, settled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from services.analyzer.detect.view import View
+    from shared.events import Analysis, Dependency, Evidence
+
+
+@dataclass(frozen=True)
+class Ecosystem:
+    """One ecosystem: the languages that it builds, the manifests that it reads, and what it makes of a folder.
+
+    `root` says of a base name whether it makes its folder a project of its own.
+    """
+
+    languages: tuple[str, ...]
+    reads: Callable[[str], bool]
+    root: Callable[[str], bool]
+    detect: Callable[[View], Analysis | None]
+
+
+def framework_of(
+    view: View, table: Mapping[str, str], names: Iterable[str], sources: Iterable[str]
+) -> tuple[str | None, Evidence | None]:
+    """The first framework of the table that is among the names, and where one of the sources names it."""
+    present = set(names)
+    for name, framework in table.items():
+        if name in present:
+            source = next((path for path in sources if name.lower() in view.text(path).lower()), "")
+            return framework, view.evidence(source, name, "framework") if source else None
+    return None, None
+
+
+def versions(kind: str, pins: Iterable[Pin | None]) -> dict[str, Any]:
+    """The fields `version`, `release`, `doubts` of an analysis, and the evidence for the version as a tuple."""
+    chosen, doubts = settled(pins)
+    return {
+        "version": chosen.text if chosen else None,
+        "release": release(chosen.text, kind) if chosen else None,
+        "doubts": doubts,
+        "evidence": (chosen.evidence,) if chosen else (),
+    }
+
+
+def unique(dependencies: Iterable[Dependency]) -> tuple[Dependency, ...]:
+    """Each name once; where it is needed at run time, that counts."""
+    found: dict[str, Dependency] = {}
+    for dependency in dependencies:
+        known = found.get(dependency.name)
+        if known is None or (known.dev and not dependency.dev):
+            found[dependency.name] = dependency
+    return tuple(found.values())
+
+
+def some(*evidence: Evidence | None) -> tuple[Evidence, ...]:
+    """Those that there are."""
+    return tuple(one for one in evidence if one is not None)
