@@ -21,10 +21,8 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from greenrun import doctor as doctor_module
 from greenrun import embedded, view
 from greenrun.follow import follow, record_json
-from shared.bus import Bus
 from shared.errors import GreenrunError, Retry
 from shared.events import RepoSubmitted, Submission
 from shared.history import fold
@@ -33,7 +31,7 @@ from shared.settings import CommonSettings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
 
-    from shared.bus import Recorded
+    from shared.bus import Bus, Recorded
     from shared.history import Run
 
 FAILED, USAGE, UNAVAILABLE = 1, 2, 3
@@ -116,9 +114,26 @@ def events(
 
 
 @app.command()
+def analyze(
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="URLs of repositories, or folders")],
+    *,
+    ref: Annotated[str | None, typer.Option(help="branch, tag or commit of the URLs")] = None,
+    subfolder: Annotated[str, typer.Option(help="only this folder of each source")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say what repositories are: language, framework, version, commands. Nothing else has to run."""
+    from greenrun.analyze import print_all  # noqa: PLC0415 - what it needs takes time to load
+
+    if _run(print_all(sources, ref, subfolder, as_json=as_json)):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
 def doctor(*, as_json: AsJson = False) -> None:
     """Check every dependency and say what to do about what is missing; exit code 3 where something is."""
-    findings = _run(doctor_module.examine(_values()))
+    from greenrun.doctor import examine  # noqa: PLC0415 - what it needs takes time to load
+
+    findings = _run(examine(_values()))
     if as_json:
         _print_json([finding.document() for finding in findings])
     else:
@@ -257,6 +272,8 @@ async def _bus() -> AsyncIterator[Bus]:
     except (OSError, TimeoutError) as error:
         advice = "start it with 'greenrun up' or set NATS_URL"
         raise Retry(f"nothing answers at {settings.nats_url}; {advice}") from error
+    from shared.bus import Bus  # noqa: PLC0415 - the client of NATS takes half a second to load
+
     async with Bus.connect(settings, "cli") as bus:
         yield bus
 
