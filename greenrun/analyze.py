@@ -80,7 +80,7 @@ async def _snapshot(source: str, ref: str | None, settings: Settings) -> Snapsho
         return FolderSource(settings, detect.is_manifest, detect.languages.is_vendored).read(Path(source))
     if "://" not in source and not SCP_LIKE.fullmatch(source):
         raise GreenrunError(f"{source} is neither a folder nor the address of a repository")
-    return await GitSource(settings, settings, detect.is_manifest).read(source, ref)
+    return await GitSource(settings, settings, detect.is_manifest, detect.is_source).read(source, ref)
 
 
 def _analysis(snapshot: Snapshot, subfolder: str) -> Analysis:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TreeEntry:
-    """One file of a repository tree; `size` in bytes."""
+    """One file of a repository tree; `size` in bytes, 0 where it is not known, estimated where it was not fetched."""
 
     path: str
     size: int

@@ -30,7 +30,7 @@ class Deps:
 @asynccontextmanager
 async def connect(settings: Settings, _bus: Bus) -> AsyncIterator[Deps]:
     """Repositories through git, with the policy of the settings."""
-    yield Deps(GitSource(settings, settings, detect.is_manifest))
+    yield Deps(GitSource(settings, settings, detect.is_manifest, detect.is_source))
 
 
 async def analyze(event: RepoSubmitted, deps: Deps) -> RepoAnalyzed | RunFailed:

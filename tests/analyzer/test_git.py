@@ -36,7 +36,7 @@ class Forge:
         """The reader, as the analyzer makes it."""
         values = {"gitlab_url": self.server.url, "gitlab_token": TOKEN, **changes}
         settings = Settings(**values)
-        return GitSource(settings, settings, detect.is_manifest)
+        return GitSource(settings, settings, detect.is_manifest, detect.is_source)
 
 
 @pytest.fixture
@@ -49,9 +49,9 @@ async def forge(tmp_path: Path) -> AsyncIterator[Forge]:
 
 
 async def test_names_sizes_and_manifests_are_read(forge: Forge) -> None:
-    """All names with their sizes; the content of manifests alone."""
+    """All names, the sizes of sources and manifests, the content of manifests; what is neither is not fetched."""
     snapshot = await forge.source().read(forge.url, None)
-    assert {entry.path: entry.size for entry in snapshot.tree} == {"app.py": 6, "requirements.txt": 6, "docs/a.md": 5}
+    assert {entry.path: entry.size for entry in snapshot.tree} == {"app.py": 6, "requirements.txt": 6, "docs/a.md": 0}
     assert snapshot.contents == {"requirements.txt": b"flask\n"}
     assert len(snapshot.commit_sha) == 40
 

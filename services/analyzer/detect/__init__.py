@@ -24,7 +24,7 @@ from services.analyzer.detect import (
 from services.analyzer.detect.project import Ecosystem
 from services.analyzer.detect.view import View
 
-__all__ = ["ECOSYSTEMS", "SIMPLE", "Ecosystem", "View", "is_manifest", "is_project", "languages"]
+__all__ = ["ECOSYSTEMS", "SIMPLE", "Ecosystem", "View", "is_manifest", "is_project", "is_source", "languages"]
 
 ECOSYSTEMS: tuple[Ecosystem, ...] = (
     *(module.ecosystem for module in (python, javascript, ruby, jvm, clojure, go, rust, php, dotnet, beam, native)),
@@ -48,6 +48,11 @@ def is_manifest(path: str) -> bool:
     if path.count("/") > MAX_DEPTH or languages.is_vendored(path):
         return False
     return _is_read(path.rpartition("/")[2])
+
+
+def is_source(path: str) -> bool:
+    """Whether the bytes of this path count for its language."""
+    return languages.language_of(path) is not None and not languages.is_vendored(path)
 
 
 def is_project(name: str) -> bool:

@@ -1,0 +1,110 @@
+"""A fetched bare repository: its tree, the sizes of its files, and the content of some. Nothing is checked out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import git
+
+from shared.ports import Snapshot, TreeEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+SYMLINK, SUBMODULE = "120000", "160000"
+# So many files of one ending tell how large the others are.
+SAMPLE = 100
+
+
+@dataclass(frozen=True)
+class Row:
+    """One file of the tree and the id of its blob."""
+
+    path: str
+    mode: str
+    blob: str
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What was fetched: the commit, its files, and the bytes of those blobs that are here."""
+
+    folder: Path
+    sha: str
+    rows: tuple[Row, ...]
+    sizes: Mapping[str, int]
+
+    @classmethod
+    def read(cls, folder: Path, sha: str | None = None) -> Objects:
+        """The tree of this commit, else of FETCH_HEAD."""
+        with git.Repo(folder) as repository:
+            commit = sha or repository.git.rev_parse("FETCH_HEAD")
+            rows = tuple(_rows(repository.git.ls_tree("-r", "-z", commit, stdout_as_string=False)))
+            return cls(folder, commit, rows, _sizes(repository, {row.blob for row in rows}))
+
+    def missing(self, wanted: Callable[[str], bool], counted: Callable[[str], bool]) -> list[str]:
+        """The blobs to fetch: those of the wanted files, and a sample of each ending of those that count; sorted."""
+        absent = [row for row in self.rows if row.blob not in self.sizes]
+        chosen = {row.blob for row in absent if wanted(row.path)}
+        by_ending: defaultdict[str, list[Row]] = defaultdict(list)
+        for row in absent:
+            if counted(row.path):
+                by_ending[_ending(row.path)].append(row)
+        for rows in by_ending.values():
+            chosen.update(row.blob for row in _spread(rows, SAMPLE))
+        return sorted(chosen)
+
+    def snapshot(self, wanted: Callable[[str], bool], largest: int) -> Snapshot:
+        """The tree, and the content of the wanted files of at most `largest` bytes.
+
+        A file that was not fetched counts with the mean of its ending, or with nothing where that is not known.
+        """
+        means = self._means()
+        tree = tuple(
+            TreeEntry(row.path, self.sizes.get(row.blob, means.get(_ending(row.path), 0)), row.mode)
+            for row in self.rows
+        )
+        readable = [row for row in self.rows if self.sizes.get(row.blob, largest + 1) <= largest and wanted(row.path)]
+        with git.Repo(self.folder) as repository:
+            contents = {row.path: repository.odb.stream(bytes.fromhex(row.blob)).read() for row in readable}
+        return Snapshot(self.sha, tree, contents)
+
+    def _means(self) -> dict[str, int]:
+        known: defaultdict[str, list[int]] = defaultdict(list)
+        for row in self.rows:
+            if row.blob in self.sizes:
+                known[_ending(row.path)].append(self.sizes[row.blob])
+        return {ending: sum(sizes) // len(sizes) for ending, sizes in known.items()}
+
+
+def _rows(listed: bytes) -> Iterator[Row]:
+    """The files of `ls-tree -r -z`; symlinks and submodules lead elsewhere and are left out."""
+    for entry in listed.split(b"\0"):
+        meta, tab, path = entry.partition(b"\t")
+        if tab:
+            mode, _, blob = meta.decode().split()
+            if mode not in {SYMLINK, SUBMODULE}:
+                yield Row(path.decode(errors="backslashreplace"), mode, blob)
+
+
+def _sizes(repository: git.Repo, blobs: Iterable[str]) -> dict[str, int]:
+    """Blob → bytes, of those that are here."""
+    with tempfile.TemporaryFile() as asked:
+        asked.write("\n".join(blobs).encode() + b"\n")
+        asked.seek(0)
+        answer = repository.git.cat_file("--batch-check=%(objectname) %(objectsize)", istream=asked)
+    pairs = (line.split() for line in answer.splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}  # noqa: PLR2004 - a pair
+
+
+def _spread(rows: Sequence[Row], count: int) -> Iterable[Row]:
+    """At most so many of the rows, evenly spread over their order."""
+    return rows if len(rows) <= count else (rows[number * len(rows) // count] for number in range(count))
+
+
+def _ending(path: str) -> str:
+    return path.rpartition("/")[2].rpartition(".")[2].lower()
