@@ -16,7 +16,10 @@ CHUNK = 65536
 
 
 async def backend(request: web.Request, repository: Repository, inner: str, user: str) -> web.StreamResponse:
-    """Run `git http-backend` for one request; `inner` is the path below the repository, e.g. `/info/refs`."""
+    """Run `git http-backend` for one request; `inner` is the path below the repository, e.g. `/info/refs`.
+
+    It is not told of a compressed body: aiohttp has inflated it by then.
+    """
     env = {
         **os.environ,
         "GIT_PROJECT_ROOT": str(repository.path.parent),
@@ -28,7 +31,6 @@ async def backend(request: web.Request, repository: Repository, inner: str, user
         "REQUEST_METHOD": request.method,
         "CONTENT_TYPE": request.headers.get("Content-Type", ""),
         "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
-        "HTTP_CONTENT_ENCODING": request.headers.get("Content-Encoding", ""),
         "REMOTE_USER": user,
         "REMOTE_ADDR": request.remote or "",
     }

@@ -29,7 +29,7 @@ def analyze(snapshot: Snapshot, folder: str = "") -> Analysis:
     if folder.strip("/"):
         view = view.below(folder.strip("/"))
     main = _whole(view)
-    sizes = languages.by_bytes(view.sizes)
+    sizes = view.languages
     projects = tuple(_projects(view))
     if not main.manifests and main.language in {"unknown", "static", "shell", *SCRIPTED} | set(sizes) and projects:
         main = _of_projects(main, projects, sizes)
@@ -74,7 +74,7 @@ def failed(event: RepoSubmitted, reason: str, evidence: str = "") -> RunFailed:
 def _whole(view: View) -> Analysis:
     """The folder as one project, its sub-folders included."""
     found = [analysis for ecosystem in ECOSYSTEMS if (analysis := ecosystem.detect(view)) is not None]
-    sizes = languages.by_bytes(view.sizes)
+    sizes = view.languages
     best = max(found, key=lambda analysis: _weight(analysis, sizes), default=None)
     if best is None or not best.manifests:
         simple = [analysis for ecosystem in SIMPLE if (analysis := ecosystem.detect(view)) is not None]

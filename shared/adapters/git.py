@@ -91,7 +91,7 @@ class GitSource:
         await _git(["init", "--quiet", "--bare", str(folder)], clone.env)
         await self._fetch(clone, [*FETCH, "--filter=blob:none", "--", remote.url, ref or "HEAD"])
         (folder / "config").write_text(PLAIN_CONFIG)
-        objects = await asyncio.to_thread(Objects.read, folder)
+        objects = await asyncio.to_thread(Objects.read, folder, self._settings.clone_max_files)
         self._check_names(objects, remote)
         missing = objects.missing(self._wanted, self._counted)
         if missing:
@@ -107,8 +107,8 @@ class GitSource:
             if "unadvertised" not in refusal.evidence:
                 raise
             await self._fetch(clone, [*FETCH, "--refetch", "--", clone.remote.url, clone.ref or "HEAD"])
-            return await asyncio.to_thread(Objects.read, clone.folder)
-        return await asyncio.to_thread(Objects.read, clone.folder, objects.sha)
+            return await asyncio.to_thread(Objects.read, clone.folder, self._settings.clone_max_files)
+        return await asyncio.to_thread(Objects.read, clone.folder, self._settings.clone_max_files, objects.sha)
 
     async def _fetch(self, clone: Clone, arguments: list[str], asked: str = "") -> None:
         """One fetch into the bare repository; what git says at its end is translated."""
@@ -121,8 +121,9 @@ class GitSource:
         """Reject what is over a limit that the names alone show."""
         files, deepest = self._settings.clone_max_files, self._settings.clone_max_depth
         if len(objects.rows) > files:
-            reason = f"{remote.url} has {len(objects.rows)} files, more than the limit CLONE_MAX_FILES={files}"
-            raise Reject(f"{reason}; raise it if that is meant")
+            raise Reject(
+                f"{remote.url} has more files than the limit CLONE_MAX_FILES={files}; raise it if that is meant"
+            )
         if any(row.path.count("/") > deepest for row in objects.rows):
             raise Reject(f"{remote.url} has folders that are deeper than the limit CLONE_MAX_DEPTH={deepest}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import git
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 SYMLINK, SUBMODULE = "120000", "160000"
 # So many files of one ending tell how large the others are.
 SAMPLE = 100
+CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,14 @@ class Objects:
     sizes: Mapping[str, int]
 
     @classmethod
-    def read(cls, folder: Path, sha: str | None = None) -> Objects:
-        """The tree of this commit, else of FETCH_HEAD."""
+    def read(cls, folder: Path, most: int, sha: str | None = None) -> Objects:
+        """The tree of this commit, else of FETCH_HEAD; at most one file more than `most`.
+
+        A few small trees that name each other can stand for billions of files.
+        """
         with git.Repo(folder) as repository:
             commit = sha or repository.git.rev_parse("FETCH_HEAD")
-            rows = tuple(_rows(repository.git.ls_tree("-r", "-z", commit, stdout_as_string=False)))
+            rows = tuple(islice(_rows(_listed(repository, commit)), most + 1))
             return cls(folder, commit, rows, _sizes(repository, {row.blob for row in rows}))
 
     def missing(self, wanted: Callable[[str], bool], counted: Callable[[str], bool]) -> list[str]:
@@ -81,9 +86,24 @@ class Objects:
         return {ending: sum(sizes) // len(sizes) for ending, sizes in known.items()}
 
 
-def _rows(listed: bytes) -> Iterator[Row]:
-    """The files of `ls-tree -r -z`; symlinks and submodules lead elsewhere and are left out."""
-    for entry in listed.split(b"\0"):
+def _listed(repository: git.Repo, commit: str) -> Iterator[bytes]:
+    """The entries of `ls-tree -r -z` as they come; git ends with the iteration."""
+    process = repository.git.ls_tree("-r", "-z", commit, as_process=True)
+    rest = b""
+    try:
+        while chunk := process.proc.stdout.read(CHUNK):
+            *entries, rest = (rest + chunk).split(b"\0")
+            yield from entries
+    finally:
+        process.proc.terminate()
+        process.proc.wait()
+        process.proc.stdout.close()
+        process.proc.stderr.close()
+
+
+def _rows(listed: Iterable[bytes]) -> Iterator[Row]:
+    """The files; symlinks and submodules lead elsewhere and are left out."""
+    for entry in listed:
         meta, tab, path = entry.partition(b"\t")
         if tab:
             mode, _, blob = meta.decode().split()

@@ -26,7 +26,7 @@ EMPTY = r"couldn't find remote ref HEAD"
 NO_REF = r"couldn't find remote ref|not our ref|no such remote ref|unadvertised object"
 NO_ACCESS = r"Authentication failed|could not read Username|could not read Password|Permission denied|error: 40[13]"
 NOT_FOUND = r"not found|does not exist|does not appear to be a git repository|error: 404"
-REDIRECT = r"redirect"
+REDIRECT = r"redirect|error: 30[1278]"
 UNKNOWN_HOST = r"Host key verification failed"
 REFUSALS: tuple[tuple[str, str], ...] = (
     (EMPTY, "{url} is empty: it has no commit yet; push something first"),
@@ -92,6 +92,7 @@ def environment(remote: Remote, settings: SourceSettings, gitlab: GitLabSettings
         "http.followRedirects": "false",
         "fetch.fsckObjects": "false",
         "fetch.negotiationAlgorithm": "noop",
+        "core.bigFileThreshold": "1m",  # a larger blob is streamed, never held in memory
         "gc.auto": "0",
         "maintenance.auto": "false",
         "credential.helper": "",

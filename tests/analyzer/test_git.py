@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import subprocess
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from greenrun import embedded
-from sandbox.gitlab.server import GitLabServer, serve
-from services.analyzer import detect
 from services.analyzer.service import Deps, analyze
-from services.analyzer.settings import Settings
-from shared.adapters.git import GitSource
 from shared.errors import Reject, Retry
 from shared.events import RepoAnalyzed, RepoSubmitted, RunFailed
 from shared.ports import Snapshot
-
-TOKEN = "glpat-analyzer"
-
-
-@dataclass(frozen=True)
-class Forge:
-    """A GitLab with one repository."""
-
-    server: GitLabServer
-    url: str
-
-    def source(self, **changes: Any) -> GitSource:
-        """The reader, as the analyzer makes it."""
-        values = {"gitlab_url": self.server.url, "gitlab_token": TOKEN, **changes}
-        settings = Settings(**values)
-        return GitSource(settings, settings, detect.is_manifest, detect.is_source)
-
-
-@pytest.fixture
-async def forge(tmp_path: Path) -> AsyncIterator[Forge]:
-    """The server, listening."""
-    async with serve(data=tmp_path / "gitlab", token=TOKEN) as server:
-        files = {"app.py": b"x = 1\n", "requirements.txt": b"flask\n", "docs/a.md": b"words"}
-        project = await server.create_project("team/shop", files=files)
-        yield Forge(server, str(project["http_url_to_repo"]))
+from tests.analyzer.conftest import Forge, clone, git, push
 
 
 async def test_names_sizes_and_manifests_are_read(forge: Forge) -> None:
@@ -58,7 +25,7 @@ async def test_names_sizes_and_manifests_are_read(forge: Forge) -> None:
 
 async def test_a_branch_and_an_address_without_git_are_understood(forge: Forge, tmp_path: Path) -> None:
     """A ref is read as asked; GitLab's address may be given without `.git`."""
-    await _push(forge, tmp_path, {"b.py": "y"}, branch="feature/x")
+    await push(forge, tmp_path, {"b.py": "y"}, branch="feature/x")
     snapshot = await forge.source().read(forge.url.removesuffix(".git"), "feature/x")
     assert "b.py" in {entry.path for entry in snapshot.tree}
 
@@ -133,7 +100,7 @@ async def test_a_limit_is_named(forge: Forge, limit: dict[str, Any], name: str) 
 
 async def test_a_hostile_tree_leads_nowhere(forge: Forge, tmp_path: Path) -> None:
     """Symlinks and submodules are not followed; names with newlines are names."""
-    work = await _clone(forge, tmp_path)
+    work = await clone(forge, tmp_path)
     (work / "requirements.txt").unlink()
     (work / "requirements.txt").symlink_to("/etc/passwd")
     (work / "a\nb.py").write_text("x")
@@ -141,7 +108,7 @@ async def test_a_hostile_tree_leads_nowhere(forge: Forge, tmp_path: Path) -> Non
     (work / "package.json").write_bytes(b"\xff\xfe{")
     index = ["update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},sub"]
     for argv in (["add", "-A"], index, ["commit", "-qm", "hostile"], ["push", "-q"]):
-        await _git(work, *argv)
+        await git(work, *argv)
     snapshot = await forge.source().read(forge.url, None)
     paths = {entry.path for entry in snapshot.tree}
     assert "a\nb.py" in paths
@@ -170,29 +137,3 @@ async def test_a_repository_of_words_alone_ends_the_run() -> None:
     failed = await analyze(RepoSubmitted(run_id="R", repo_url="https://x/y"), Deps(Words()))
     assert isinstance(failed, RunFailed)
     assert "no source code" in failed.reason
-
-
-async def _git(work: Path, *arguments: str) -> None:
-    """In a thread: the server that git talks to runs in this process."""
-    names = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
-
-    def run() -> None:
-        subprocess.run(
-            ["git", *arguments], cwd=work, check=True, capture_output=True, env=os.environ | names, timeout=30
-        )
-
-    await asyncio.to_thread(run)
-
-
-async def _clone(forge: Forge, tmp_path: Path) -> Path:
-    url = forge.url.replace("http://", f"http://u:{TOKEN}@")
-    await _git(tmp_path, "clone", "-q", url, "work")
-    return tmp_path / "work"
-
-
-async def _push(forge: Forge, tmp_path: Path, files: dict[str, str], *, branch: str) -> None:
-    work = await _clone(forge, tmp_path)
-    for path, text in files.items():
-        (work / path).write_text(text)
-    for argv in (["checkout", "-qb", branch], ["add", "-A"], ["commit", "-qm", "x"], ["push", "-q", "origin", branch]):
-        await _git(work, *argv)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from services.analyzer.detect import (
     beam,
@@ -21,8 +21,11 @@ from services.analyzer.detect import (
     sites,
     surroundings,
 )
-from services.analyzer.detect.project import Ecosystem
+from services.analyzer.detect.project import Ecosystem, Names
 from services.analyzer.detect.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["ECOSYSTEMS", "SIMPLE", "Ecosystem", "View", "is_manifest", "is_project", "is_source", "languages"]
 
@@ -43,11 +46,23 @@ SHARED_MANIFESTS = surroundings.NAMES | {
 MAX_DEPTH = 5
 
 
+def _together(several: Iterable[Names]) -> tuple[Names, tuple[Names, ...]]:
+    """All names and endings as one set, because very many are asked for; and the sets that have a pattern."""
+    sets = tuple(several)
+    exact = frozenset().union(*(names.exact for names in sets))
+    endings = tuple({ending for names in sets for ending in names.endings})
+    return Names(exact, endings), tuple(names for names in sets if names.pattern)
+
+
+_READS, _PATTERNS = _together([Names(SHARED_MANIFESTS), *(one.reads for one in (*ECOSYSTEMS, *SIMPLE))])
+_ROOTS, _ = _together(ecosystem.roots for ecosystem in ECOSYSTEMS)
+
+
 def is_manifest(path: str) -> bool:
     """Whether the content of this path says something about the repository."""
-    if path.count("/") > MAX_DEPTH or languages.is_vendored(path):
-        return False
-    return _is_read(path.rpartition("/")[2])
+    name = path.rpartition("/")[2]
+    known = name in _READS or any(name in names for names in _PATTERNS)
+    return known and path.count("/") <= MAX_DEPTH and not languages.is_vendored(path)
 
 
 def is_source(path: str) -> bool:
@@ -57,9 +72,4 @@ def is_source(path: str) -> bool:
 
 def is_project(name: str) -> bool:
     """Whether a file of this base name makes its folder a project of its own."""
-    return any(ecosystem.root(name) for ecosystem in ECOSYSTEMS)
-
-
-@lru_cache(maxsize=16384)
-def _is_read(name: str) -> bool:
-    return name in SHARED_MANIFESTS or any(ecosystem.reads(name) for ecosystem in (*ECOSYSTEMS, *SIMPLE))
+    return name in _ROOTS

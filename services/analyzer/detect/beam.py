@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from services.analyzer.detect.project import Ecosystem, framework_of, some, unique, versions
+from services.analyzer.detect.project import Ecosystem, Names, framework_of, some, unique, versions
 from services.analyzer.detect.releases import first_line, pin, tool
 from services.analyzer.detect.view import table
 from shared.events import Analysis, Commands, Dependency
@@ -153,4 +153,4 @@ def _erlang(view: View) -> Analysis:
     )
 
 
-ecosystem = Ecosystem(("elixir", "erlang", "gleam"), NAMES.__contains__, PROJECT.__contains__, detect)
+ecosystem = Ecosystem(("elixir", "erlang", "gleam"), Names(NAMES), Names(PROJECT), detect)

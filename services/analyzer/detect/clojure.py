@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from services.analyzer.detect.project import Ecosystem, framework_of, some, unique, versions
+from services.analyzer.detect.project import Ecosystem, Names, framework_of, some, unique, versions
 from services.analyzer.detect.releases import pin
 from shared.events import Analysis, Commands, Dependency
 
@@ -86,4 +86,4 @@ def _dependencies(view: View) -> Iterable[Dependency]:
             yield Dependency(name=name, constraint=version)
 
 
-ecosystem = Ecosystem(("clojure",), MANAGERS.__contains__, MANAGERS.__contains__, detect)
+ecosystem = Ecosystem(("clojure",), Names(frozenset(MANAGERS)), Names(frozenset(MANAGERS)), detect)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from services.analyzer.detect.project import Ecosystem, some, unique
+from services.analyzer.detect.project import Ecosystem, Names, some, unique
 from services.analyzer.detect.releases import Pin, pin, release, settled, tool
 from services.analyzer.detect.view import table, text_of
 from shared.events import Analysis, Commands, Dependency, Evidence
@@ -19,6 +19,7 @@ LANGUAGES = {"csproj": "csharp", "fsproj": "fsharp", "vbproj": "vb"}
 SOURCES = {"cs": "csharp", "fs": "fsharp", "vb": "vb"}
 NAMES = frozenset({"global.json", "Directory.Build.props", "Directory.Packages.props", "packages.config"})
 ENDINGS = (".csproj", ".fsproj", ".vbproj", ".sln", ".slnx")
+READS, ROOTS = Names(NAMES, ENDINGS), Names(endings=ENDINGS)
 SOLUTIONS = ("sln", "slnx")
 TARGET = re.compile(r"(?:net|netcoreapp|netstandard)(\d+(?:\.\d+)?)")
 # Package (or the beginning of its name) or SDK → framework, in the order in which they count.
@@ -45,16 +46,6 @@ FRAMEWORKS: tuple[tuple[str, str], ...] = (
     ("Microsoft.Azure.Functions.Worker", "azure-functions"),
     ("Microsoft.NET.Sdk.Functions", "azure-functions"),
 )
-
-
-def reads(name: str) -> bool:
-    """Whether a file of this name is read."""
-    return name in NAMES or name.endswith(ENDINGS)
-
-
-def is_root(name: str) -> bool:
-    """Whether a file of this name makes its folder a project."""
-    return name.endswith(ENDINGS)
 
 
 def detect(view: View) -> Analysis | None:
@@ -87,7 +78,7 @@ def detect(view: View) -> Analysis | None:
         entry_point=main,
         has_tests=runner is not None,
         test_runner=runner,
-        manifests=tuple([path for path in sorted(view.paths) if "/" not in path and reads(path)] or projects[:20]),
+        manifests=tuple(READS.among(view.top) or projects[:20]),
         doubts=doubts,
         evidence=some(said, chosen.evidence if chosen else None),
     )
@@ -164,4 +155,4 @@ def _main(view: View, projects: list[str]) -> str | None:
     return next(iter(web or output or programs), None)
 
 
-ecosystem = Ecosystem(tuple(LANGUAGES.values()), reads, is_root, detect)
+ecosystem = Ecosystem(tuple(LANGUAGES.values()), READS, ROOTS, detect)

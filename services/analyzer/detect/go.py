@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from services.analyzer.detect.project import Ecosystem, framework_of, some, unique, versions
+from services.analyzer.detect.project import Ecosystem, Names, framework_of, some, unique, versions
 from services.analyzer.detect.releases import Pin, first_line, pin, tool
 from shared.events import Analysis, Commands, Dependency
 
@@ -108,4 +108,4 @@ def _main(view: View) -> str | None:
     return f"./{commands[0].rpartition('/')[0]}" if commands else None
 
 
-ecosystem = Ecosystem(("go",), NAMES.__contains__, PROJECT.__contains__, detect)
+ecosystem = Ecosystem(("go",), Names(NAMES), Names(PROJECT), detect)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from services.analyzer.detect import javascript_frameworks as frameworks
 from services.analyzer.detect.languages import CONFIGURATION, language_of
-from services.analyzer.detect.project import Ecosystem, some, unique, versions
+from services.analyzer.detect.project import Ecosystem, Names, some, unique, versions
 from services.analyzer.detect.releases import Pin, first_line, pin, tool
 from services.analyzer.detect.view import table
 from shared.events import Analysis, Commands, Dependency
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PROJECT = frozenset({"package.json", "package.json5", "deno.json", "deno.jsonc"})
 NAMES = PROJECT | {".nvmrc", ".node-version", ".bun-version", ".deno-version", ".npmrc", "tsconfig.json", "lerna.json"}
 NAMES |= {"pnpm-workspace.yaml", ".yarnrc.yml", "bunfig.toml"}
+READS = Names(NAMES)
 MANAGERS: tuple[tuple[str, str], ...] = (
     ("bun.lock", "bun"),
     ("bun.lockb", "bun"),
@@ -55,11 +56,6 @@ RUNNERS = ("vitest", "jest", "mocha", "ava", "jasmine", "karma", "tap", "qunit",
 PLACEHOLDER_TEST = "no test specified"
 
 
-def reads(name: str) -> bool:
-    """Whether a file of this name is read."""
-    return name in NAMES
-
-
 def detect(view: View) -> Analysis | None:
     """What the folder is as a project of Node, Bun or Deno; None where nothing says that it is."""
     manifest = view.first("package.json", "package.json5")
@@ -88,7 +84,7 @@ def detect(view: View) -> Analysis | None:
         has_tests=runner is not None or bool(_test_files(view)),
         test_runner=runner,
         licence=_text(package.get("license")),
-        manifests=tuple(path for path in sorted(view.paths) if "/" not in path and reads(path)),
+        manifests=tuple(READS.among(view.top)),
         doubts=(*version["doubts"], *_lock_doubts(view)),
         evidence=some(said, *version["evidence"]),
     )
@@ -234,4 +230,4 @@ def _text(value: object) -> str | None:
     return value.strip() or None if isinstance(value, str) else None
 
 
-ecosystem = Ecosystem(("javascript", "typescript"), reads, PROJECT.__contains__, detect)
+ecosystem = Ecosystem(("javascript", "typescript"), READS, Names(PROJECT), detect)

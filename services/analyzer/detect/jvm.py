@@ -62,7 +62,7 @@ PORT_KEYS = re.compile(r"(?:server|quarkus\.http|micronaut\.server)\.port\s*[=:]
 
 def detect(view: View) -> Analysis | None:
     """What the folder is as a project of the JVM; None where nothing says that it is."""
-    found = [path for path in sorted(view.paths) if "/" not in path and manifests.reads(path)]
+    found = manifests.READS.among(view.top)
     manager = _manager(view)
     if manager is None and not view.ending("java", "kt", "scala", "groovy"):
         return None
@@ -195,4 +195,4 @@ def _properties(view: View) -> list[str]:
     return [path for path in view.named("application.properties") if "src/main/resources/" in path]
 
 
-ecosystem = Ecosystem(LANGUAGES, manifests.reads, manifests.is_root, detect)
+ecosystem = Ecosystem(LANGUAGES, manifests.READS, manifests.ROOTS, detect)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from services.analyzer.detect.project import Names
 from services.analyzer.detect.releases import Pin, pin
 from services.analyzer.detect.view import table, text_of
 from shared.events import Dependency
@@ -19,6 +20,7 @@ PROJECT = frozenset({"pom.xml", "build.gradle", "build.gradle.kts", "build.sbt",
 NAMES = PROJECT | {"settings.gradle", "settings.gradle.kts", "gradle.properties", "libs.versions.toml", "plugins.sbt"}
 NAMES |= {"system.properties", ".java-version", ".jdk-version", ".sdkmanrc", "build.properties", "Dependencies.scala"}
 NAMES |= {"application.properties"}
+READS, ROOTS = Names(NAMES), Names(PROJECT)
 COMMENTS = re.compile(r"/\*(?:.*?\*/|.*)|(?<![:\"'])//[^\n]*", re.DOTALL)
 COORDINATES = re.compile(r"""["']([\w.-]+):([\w.-]+)(?::([\w.$\{}-]+))?["']""")
 NAMED = re.compile(r"""group\s*[:=]\s*["']([\w.-]+)["']\s*,\s*name\s*[:=]\s*["']([\w.-]+)["']""")
@@ -36,16 +38,6 @@ TOOLCHAIN = (
 )
 MAVEN_KEYS = ("maven.compiler.release", "java.version", "maven.compiler.source", "maven.compiler.target", "jdk.version")
 PROPERTY = re.compile(r"\$\{([\w.-]+)\}")
-
-
-def reads(name: str) -> bool:
-    """Whether a file of this name is read."""
-    return name in NAMES
-
-
-def is_root(name: str) -> bool:
-    """Whether a file of this name makes its folder a project."""
-    return name in PROJECT
 
 
 def files(view: View) -> list[str]:

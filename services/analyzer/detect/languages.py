@@ -65,6 +65,7 @@ FAMILIES: dict[str, frozenset[str]] = {
     )
     for language in family.split()
 }
+SCRIPTED = frozenset({"javascript", "typescript"})
 VENDORED = re.compile(
     r"(?:^|/)(?:node_modules|bower_components|jspm_packages|vendor|third[_-]?party|\.yarn|\.pnp|dist|target|"
     r"site-packages|\.?venv|\.tox|\.eggs|__pycache__|\.gradle|\.mvn/wrapper|Pods|Carthage|_build|elm-stuff|"
@@ -94,11 +95,11 @@ def language_of(path: str) -> str | None:
 
 
 def by_bytes(sizes: Mapping[str, int]) -> dict[str, int]:
-    """Language → bytes of its own files, the largest first; a C header counts for C++ where there is C++."""
+    """Language → bytes, the largest first, of files of which none is vendored; a C header counts for C++ beside it."""
     total: Counter[str] = Counter()
     for path, size in sizes.items():
         language = language_of(path)
-        if language and not is_vendored(path) and not CONFIGURATION.search(path):
+        if language and not (language in SCRIPTED and CONFIGURATION.search(path)):
             total[language] += size
     if total["cpp"] > 0 and not any(path.endswith(".c") for path in sizes):
         total["cpp"] += total.pop("c", 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from services.analyzer.detect.project import Ecosystem, some, unique
+from services.analyzer.detect.project import Ecosystem, Names, some, unique
 from services.analyzer.detect.releases import pin
 from shared.events import Analysis, Commands, Dependency, Evidence
 
@@ -108,4 +108,4 @@ def _bytes(view: View, *endings: str) -> int:
     return sum(view.sizes[path] + 1 for path in view.ending(*endings))
 
 
-ecosystem = Ecosystem(("c", "cpp"), NAMES.__contains__, OWN.__contains__, detect)
+ecosystem = Ecosystem(("c", "cpp"), Names(NAMES), Names(OWN), detect)

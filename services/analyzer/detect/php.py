@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from services.analyzer.detect.project import Ecosystem, framework_of, some, unique, versions
+from services.analyzer.detect.project import Ecosystem, Names, framework_of, some, unique, versions
 from services.analyzer.detect.releases import Pin, first_line, pin, tool
 from services.analyzer.detect.view import table
 from shared.events import Analysis, Commands, Dependency, Evidence
@@ -119,4 +119,4 @@ def _pins(view: View) -> Iterable[Pin | None]:
     yield tool(view, "php")
 
 
-ecosystem = Ecosystem(("php",), NAMES.__contains__, PROJECT.__contains__, detect)
+ecosystem = Ecosystem(("php",), Names(NAMES), Names(PROJECT), detect)

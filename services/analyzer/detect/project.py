@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from services.analyzer.detect.releases import Pin, release, settled
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Iterable, Mapping
 
     from services.analyzer.detect.view import View
@@ -15,15 +16,35 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Ecosystem:
-    """One ecosystem: the languages that it builds, the manifests that it reads, and what it makes of a folder.
+class Names:
+    """A set of base names: these, those with these endings, and those that match the pattern."""
 
-    `root` says of a base name whether it makes its folder a project of its own.
+    exact: frozenset[str] = frozenset()
+    endings: tuple[str, ...] = ()
+    pattern: re.Pattern[str] | None = None
+
+    def __contains__(self, name: str) -> bool:
+        return (
+            name in self.exact
+            or name.endswith(self.endings)
+            or (self.pattern is not None and self.pattern.fullmatch(name) is not None)
+        )
+
+    def among(self, names: Iterable[str]) -> list[str]:
+        """Those of the names that are in the set."""
+        return [name for name in names if name in self]
+
+
+@dataclass(frozen=True)
+class Ecosystem:
+    """One ecosystem: the languages that it builds, the files that it reads, and what it makes of a folder.
+
+    A file of `roots` makes its folder a project of its own.
     """
 
     languages: tuple[str, ...]
-    reads: Callable[[str], bool]
-    root: Callable[[str], bool]
+    reads: Names
+    roots: Names
     detect: Callable[[View], Analysis | None]
 
 

@@ -90,7 +90,7 @@ PORT = 8000
 
 def detect(view: View) -> Analysis | None:
     """What the folder is as Python; None where nothing says that it is."""
-    found = [path for path in sorted(view.paths) if "/" not in path and manifests.reads(path)]
+    found = manifests.READS.among(view.top)
     if not found and not view.ending("py"):
         return None
     dependencies = unique(manifests.dependencies(view))
@@ -258,4 +258,4 @@ def _module(path: str) -> str:
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-ecosystem = Ecosystem(("python",), manifests.reads, manifests.is_root, detect)
+ecosystem = Ecosystem(("python",), manifests.READS, manifests.ROOTS, detect)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from services.analyzer.detect.project import Names
 from services.analyzer.detect.view import table, texts
 from shared.events import Dependency
 
@@ -26,18 +27,9 @@ NAMES = PROJECT | {"Pipfile.lock", ".python-version", "runtime.txt", "pytest.ini
 NAMES |= {"environment.yml", "environment.yaml", "pixi.toml"}
 REQUIREMENTS = re.compile(r"(?:.*[-_])?requirements(?:[-_.].*)?\.(?:txt|in)")
 CONDA = re.compile(r"([\w.-]*)(.*)", re.DOTALL)
+READS, ROOTS = Names(NAMES, pattern=REQUIREMENTS), Names(PROJECT)
 MAX_REQUIREMENT = 2000
 DEVELOPMENT = re.compile(r"dev|test|lint|doc|ci", re.IGNORECASE)
-
-
-def reads(name: str) -> bool:
-    """Whether a file of this name is read."""
-    return name in NAMES or REQUIREMENTS.fullmatch(name) is not None
-
-
-def is_root(name: str) -> bool:
-    """Whether a file of this name makes its folder a project."""
-    return name in PROJECT
 
 
 def dependencies(view: View) -> Iterable[Dependency]:

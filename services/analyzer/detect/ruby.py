@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from services.analyzer.detect.project import Ecosystem, framework_of, some, unique, versions
+from services.analyzer.detect.project import Ecosystem, Names, framework_of, some, unique, versions
 from services.analyzer.detect.releases import Pin, first_line, pin, tool
 from shared.events import Analysis, Commands, Dependency
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PROJECT = frozenset({"Gemfile", "gems.rb"})
 NAMES = PROJECT | {"Gemfile.lock", ".ruby-version", "config.ru", "Rakefile"}
+READS = Names(NAMES, (".gemspec",))
 FRAMEWORKS: dict[str, str] = {
     "rails": "rails",
     "hanami": "hanami",
@@ -43,14 +44,9 @@ LOCKED_RUBY = re.compile(r"RUBY VERSION\s+ruby (\d+\.\d+\.\d+)")
 REQUIRED_RUBY = re.compile(r"""required_ruby_version\s*=?\s*(?:Gem::Requirement\.new\()?\s*['"]([^'"]+)['"]""")
 
 
-def reads(name: str) -> bool:
-    """Whether a file of this name is read."""
-    return name in NAMES or name.endswith(".gemspec")
-
-
 def detect(view: View) -> Analysis | None:
     """What the folder is as Ruby; None where nothing says that it is."""
-    manifests = [path for path in sorted(view.paths) if "/" not in path and reads(path)]
+    manifests = READS.among(view.top)
     if not manifests and not view.ending("rb"):
         return None
     dependencies = unique(_dependencies(view))
@@ -136,4 +132,4 @@ def _start(view: View, framework: str | None) -> str | None:
     return f"bundle exec ruby {entry} -o 0.0.0.0 -p 3000" if framework == "sinatra" and entry else None
 
 
-ecosystem = Ecosystem(("ruby",), reads, PROJECT.__contains__, detect)
+ecosystem = Ecosystem(("ruby",), READS, Names(PROJECT), detect)

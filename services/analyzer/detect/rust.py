@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from services.analyzer.detect.project import Ecosystem, framework_of, some, unique, versions
+from services.analyzer.detect.project import Ecosystem, Names, framework_of, some, unique, versions
 from services.analyzer.detect.releases import Pin, first_line, pin, tool
 from services.analyzer.detect.view import table
 from shared.events import Analysis, Commands, Dependency
@@ -107,4 +107,4 @@ def _pins(view: View) -> Iterable[Pin | None]:
         yield pin(view, "Cargo.toml", version if isinstance(version, str) else None)
 
 
-ecosystem = Ecosystem(("rust",), NAMES.__contains__, PROJECT.__contains__, detect)
+ecosystem = Ecosystem(("rust",), Names(NAMES), Names(PROJECT), detect)

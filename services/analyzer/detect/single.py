@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from services.analyzer.detect.project import Ecosystem, some, unique, versions
+from services.analyzer.detect.project import Ecosystem, Names, some, unique, versions
 from services.analyzer.detect.releases import Pin, first_line, pin, tool
 from services.analyzer.detect.view import table
 from shared.events import Analysis, Commands, Dependency, Evidence
@@ -204,23 +204,15 @@ ROWS: tuple[Row, ...] = (
     Row("cobol", ("cbl", "cob")),
     Row("scheme", ("scm",), frameworks={"haunt.scm": "haunt"}),
 )
-CARGO_LIKE = {"pubspec.yaml", "shard.yml"}
-BY_NAME = {name for row in ROWS for name in row.manifests if not name.startswith("*")}
-BY_ENDING = tuple(name[1:] for row in ROWS for name in row.manifests if name.startswith("*"))
-PIN_FILES = {path for row in ROWS for path, _ in row.pins if not path.startswith("*")}
-
-
-def reads(name: str) -> bool:
-    """Whether a file of this name is read."""
-    return name in BY_NAME or name in PIN_FILES or name.endswith(BY_ENDING)
+YAML_MANIFESTS = frozenset({"pubspec.yaml", "shard.yml"})
 
 
 def _ecosystem(row: Row) -> Ecosystem:
-    return Ecosystem((row.language,), reads, lambda name: _is_root(row, name), lambda view: _detect(row, view))
-
-
-def _is_root(row: Row, name: str) -> bool:
-    return any(manifest in (name, f"*.{name.rpartition('.')[2]}") for manifest in row.manifests)
+    exact = frozenset(name for name in row.manifests if not name.startswith("*"))
+    endings = tuple(name.removeprefix("*") for name in row.manifests if name.startswith("*"))
+    pinned = frozenset(path for path, _ in row.pins if not path.startswith("*"))
+    reads = Names(exact | pinned | {f".{row.language}-version"}, endings)
+    return Ecosystem((row.language,), reads, Names(exact, endings), lambda view: _detect(row, view))
 
 
 def _detect(row: Row, view: View) -> Analysis | None:
@@ -264,7 +256,7 @@ def _existing(view: View, name: str) -> str | None:
 def _dependencies(row: Row, view: View, manifests: Iterable[str]) -> Iterable[Dependency]:
     pattern = re.compile(row.dependency, re.MULTILINE)
     for path in manifests:
-        if path in CARGO_LIKE:
+        if path in YAML_MANIFESTS:
             document = view.yaml(path)
             for key in ("dependencies", "dev_dependencies", "development_dependencies"):
                 for name, said in table(document, key).items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from services.analyzer.detect.project import Ecosystem, some, versions
+from services.analyzer.detect.project import Ecosystem, Names, some, versions
 from services.analyzer.detect.releases import pin, tool
 from services.analyzer.detect.view import table
 from shared.events import Analysis, Commands, Evidence
@@ -78,9 +78,5 @@ def detect_shell(view: View) -> Analysis | None:
     return Analysis(language="shell", entry_point=entry, commands=Commands(start=f"sh {entry}"))
 
 
-def _never(_name: str) -> bool:
-    return False
-
-
-static = Ecosystem(("static",), NAMES.__contains__, _never, detect)
-shell = Ecosystem(("shell",), _never, _never, detect_shell)
+static = Ecosystem(("static",), Names(NAMES), Names(), detect)
+shell = Ecosystem(("shell",), Names(), Names(), detect_shell)

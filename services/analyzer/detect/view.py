@@ -15,7 +15,7 @@ import yaml
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from services.analyzer.detect.languages import is_vendored
+from services.analyzer.detect.languages import by_bytes, is_vendored
 from shared.events import Evidence
 
 if TYPE_CHECKING:
@@ -81,6 +81,16 @@ class View:
             if "." in name:
                 found[name.rpartition(".")[2].lower()].append(path)
         return found
+
+    @cached_property
+    def top(self) -> list[str]:
+        """The names of the files that stand in the folder itself, sorted."""
+        return sorted(path for path in self.sizes if "/" not in path)
+
+    @cached_property
+    def languages(self) -> dict[str, int]:
+        """Language → bytes, the largest first."""
+        return by_bytes(self.sizes)
 
     def has(self, *paths: str) -> bool:
         """Whether any of the paths exists."""
