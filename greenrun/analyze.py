@@ -19,6 +19,7 @@ from services.analyzer import decide, detect
 from services.analyzer.settings import Settings
 from shared.adapters.folder import FolderSource
 from shared.adapters.git import SCP_LIKE, GitSource
+from shared.adapters.git_objects import Objects
 from shared.errors import GreenrunError
 
 if TYPE_CHECKING:
@@ -75,9 +76,13 @@ async def _examine(source: str, ref: str | None, subfolder: str, settings: Setti
 
 
 async def _snapshot(source: str, ref: str | None, settings: Settings) -> Snapshot:
-    """A folder is read as it is; anything else is the address of a repository."""
-    if Path(source).exists():
-        return FolderSource(settings, detect.is_manifest, detect.languages.is_vendored).read(Path(source))
+    """A bare repository is read from its objects, another folder as it is; all else is the address of a repository."""
+    folder = Path(source)
+    if (folder / "HEAD").is_file() and (folder / "objects").is_dir():
+        objects = await asyncio.to_thread(Objects.local, folder, ref or "HEAD", settings.clone_max_files)
+        return await asyncio.to_thread(objects.snapshot, detect.is_manifest, settings.manifest_max_bytes)
+    if folder.exists():
+        return FolderSource(settings, detect.is_manifest, detect.languages.is_vendored).read(folder)
     if "://" not in source and not SCP_LIKE.fullmatch(source):
         raise GreenrunError(f"{source} is neither a folder nor the address of a repository")
     return await GitSource(settings, settings, detect.is_manifest, detect.is_source).read(source, ref)

@@ -74,12 +74,13 @@ def submit(
     *,
     project: Annotated[str | None, typer.Option(help="GitLab project to commit to, path or id")] = None,
     ref: Annotated[str | None, typer.Option(help="branch, tag or commit to read; default: the default branch")] = None,
+    subfolder: Annotated[str | None, typer.Option(help="folder of the project to build; default: the root")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="follow the run to its end")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask for a pipeline."""
     try:
-        submission = Submission(repo_url=url, project=project, ref=ref, requested_by="cli")
+        submission = Submission(repo_url=url, project=project, ref=ref, subfolder=subfolder, requested_by="cli")
     except ValidationError as error:
         raise _fail(USAGE, "; ".join(e["msg"] for e in error.errors())) from error
     _run(_submit(submission, watch=watch, as_json=as_json))
@@ -117,7 +118,7 @@ def events(
 def analyze(
     sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="URLs of repositories, or folders")],
     *,
-    ref: Annotated[str | None, typer.Option(help="branch, tag or commit of the URLs")] = None,
+    ref: Annotated[str | None, typer.Option(help="branch, tag or commit; not of a folder with files")] = None,
     subfolder: Annotated[str, typer.Option(help="only this folder of each source")] = "",
     as_json: AsJson = False,
 ) -> None:

@@ -45,12 +45,27 @@ class Evidence(Fact):
 
 
 class Submission(Fact):
-    """What a person asked for. `project` is the GitLab path or id to commit to; None means the repository itself."""
+    """What a person asked for. `project` is the GitLab path or id to commit to; None means the repository itself.
+
+    `subfolder` is the folder of the project to build, where the repository has several.
+    """
 
     repo_url: str = Field(min_length=1, max_length=2048)
     ref: str | None = None
+    subfolder: str | None = Field(None, max_length=512)
     project: str | None = None
     requested_by: str | None = None
+
+    @field_validator("subfolder")
+    @classmethod
+    def _inside(cls, folder: str | None) -> str | None:
+        """Refuse a folder that is not one of the repository's."""
+        if folder is None:
+            return None
+        parts = folder.strip("/").split("/")
+        if not folder.isprintable() or any(part in {"", ".", ".."} for part in parts):
+            raise ValueError("subfolder is a path within the repository, such as apps/web")
+        return "/".join(parts)
 
     @field_validator("repo_url")
     @classmethod
@@ -132,7 +147,10 @@ class Files(Fact):
 
 
 class Template(Fact):
-    """A stored pair of files (or one of them) and what it assumes of a repository."""
+    """A stored pair of files (or one of them) and what it assumes of a repository.
+
+    `version` is a release, as `Analysis.release`; `root` is the folder that the files build.
+    """
 
     id: str
     collection: str
@@ -145,6 +163,7 @@ class Template(Fact):
     dependencies: tuple[str, ...] = ()
     commands: Commands = Commands()
     entry_point: str | None = None
+    root: str = ""
     pipeline: str | None = None
     dockerfile: str | None = None
 

@@ -52,7 +52,10 @@ def analyze(snapshot: Snapshot, folder: str = "") -> Analysis:
 
 def decide(event: RepoSubmitted, snapshot: Snapshot) -> RepoAnalyzed | RunFailed:
     """The next event; a repository without code ends the run."""
-    analysis = analyze(snapshot)
+    folder = event.subfolder or ""
+    if folder and not any(entry.path.startswith(f"{folder}/") for entry in snapshot.tree):
+        return failed(event, f"{event.repo_url} has no folder {folder}; check the subfolder that was asked for")
+    analysis = analyze(snapshot, folder)
     if analysis.language == "unknown" and not analysis.languages:
         files = len(snapshot.tree)
         reason = f"{event.repo_url} has no source code: none of its {files} files is of a language or a manifest"
@@ -145,7 +148,7 @@ def _evidence(analysis: Analysis, sizes: Mapping[str, int]) -> Iterable[Evidence
         yield Evidence(source=below + named, about="language")
     elif sizes:
         yield Evidence(source="", text=f"{100 * _share(analysis, sizes):.0f} % of the bytes", about="language")
-    said = analysis.lockfile or next(iter(analysis.manifests), None)
+    said = analysis.lockfile or next(iter(analysis.manifests), analysis.entry_point)
     if analysis.package_manager and said:
         yield Evidence(source=below + said, about="package_manager")
 

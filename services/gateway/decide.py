@@ -26,7 +26,9 @@ def submission_of(body: bytes) -> Submission:
         return Submission.model_validate_json(body)
     except ValidationError as error:
         problems = "; ".join(f"{_place(e['loc'])}: {e['msg']}" for e in error.errors())
-        raise BadRequest(f'{problems}. Expected {{"repo_url": "https://…", "ref": …, "project": …}}') from error
+        raise BadRequest(
+            f'{problems}. Expected {{"repo_url": "https://…", "ref": …, "subfolder": …, "project": …}}'
+        ) from error
 
 
 def accepted(event: RepoSubmitted) -> dict[str, Any]:

@@ -24,6 +24,7 @@ def template_of(event: PipelinePassed) -> Template:
         dependencies=tuple(d.name for d in analysis.dependencies if not d.dev),
         commands=analysis.commands,
         entry_point=analysis.entry_point,
+        root=analysis.root,
         pipeline=proposal.files.pipeline,
         dockerfile=proposal.files.dockerfile,
     )

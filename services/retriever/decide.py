@@ -57,6 +57,8 @@ def misfits(template: Template, analysis: Analysis) -> list[str]:
         reasons += _differs(name, getattr(template, name), getattr(analysis, name))
     for name in type(analysis.commands).model_fields:
         reasons += _differs(f"{name} command", getattr(template.commands, name), getattr(analysis.commands, name))
+    if template.root != analysis.root:
+        reasons.append(f"it builds the folder {template.root or '/'}, the project is in {analysis.root or '/'}")
     if _major(template.version) != _major(analysis.release):
         reasons.append(f"it is for version {template.version}, the repository wants {analysis.release}")
     return reasons

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import git
 
+from shared.errors import Reject
 from shared.ports import Snapshot, TreeEntry
 
 if TYPE_CHECKING:
@@ -50,6 +51,19 @@ class Objects:
             commit = sha or repository.git.rev_parse("FETCH_HEAD")
             rows = tuple(islice(_rows(_listed(repository, commit)), most + 1))
             return cls(folder, commit, rows, _sizes(repository, {row.blob for row in rows}))
+
+    @classmethod
+    def local(cls, folder: Path, ref: str, most: int) -> Objects:
+        """The tree of a ref of a bare repository on this machine; Reject where it cannot be read or is too large."""
+        try:
+            with git.Repo(folder) as repository:
+                sha = repository.git.rev_parse("--verify", "--end-of-options", f"{ref}^{{commit}}")
+            objects = cls.read(folder, most, sha)
+        except (git.GitCommandError, git.InvalidGitRepositoryError) as error:
+            raise Reject(f"{folder} has no commit {ref} that can be read", evidence=str(error)[-500:]) from error
+        if len(objects.rows) > most:
+            raise Reject(f"{folder} has more files than the limit CLONE_MAX_FILES={most}")
+        return objects
 
     def missing(self, wanted: Callable[[str], bool], counted: Callable[[str], bool]) -> list[str]:
         """The blobs to fetch: those of the wanted files, and a sample of each ending of those that count; sorted."""

@@ -7,6 +7,8 @@ registry to say.
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,7 @@ PRODUCTION = {
     "uv": "uv export --frozen --no-dev --no-emit-project --output-file /tmp/lock.txt && pip install -r /tmp/lock.txt",
     "pipenv": "pipenv install --system --deploy",
 }
+PLAIN_PATH = re.compile(r"[\w./*-]+")
 _environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(HERE),
     undefined=jinja2.StrictUndefined,
@@ -88,6 +91,7 @@ def _values(analysis: Analysis, registry: str, builder: str) -> dict[str, Any]:
     commands = _one_line_each(analysis.commands)
     install = commands.install or manager["install"]
     test, junit = _tests(commands.test, recipe, jobs["test"])
+    below = f"{analysis.root}/" if analysis.root else ""
     prepare = [line for line in (manager.get("tool"), install) if line]
     return {
         "title": " · ".join(filter(None, [recipe["title"], analysis.framework, name])),
@@ -96,21 +100,23 @@ def _values(analysis: Analysis, registry: str, builder: str) -> dict[str, Any]:
         "dockerfile": recipe["dockerfile"],
         "runtime": "bun" if name == "bun" else "node",
         "variables": manager["variables"],
-        "cache_key": [analysis.lockfile or (analysis.manifests or ("Dockerfile",))[0]],
+        "enter": [f"cd {shlex.quote(analysis.root)}"] if analysis.root else [],
+        "source": analysis.root or ".",
+        "cache_key": [below + (analysis.lockfile or (analysis.manifests or ("Dockerfile",))[0])],
         "cache": manager["cache"],
         "prepare": prepare,
         "compile": _filled([commands.build] if commands.build else jobs["compile"], manager),
         "build_image": _short(tools["builders"][builder]["image"], registry),
         "build": tools["builders"][builder]["script"],
         "test": _filled(test, manager),
-        "junit": junit,
+        "junit": below + junit if junit else None,
         "sast_image": short[recipe["sast_image"]] if recipe.get("sast_image") else None,
         "sast": jobs["sast"],
         "quality": [commands.lint] if commands.lint else jobs["quality"],
         "quality_needs_dependencies": commands.lint is not None,
         "tools": short,
         "tool": manager.get("tool"),
-        "manifests": _copied(name, install),
+        "manifests": [below + path for path in _copied(name, install)],
         "install_production": PRODUCTION.get(name, install),
         "build_command": commands.build,
         "serves": commands.start is not None,
@@ -133,6 +139,12 @@ def _instruction(command: str) -> str:
     if command.endswith("\\") or "<<" in command:
         return json.dumps(["sh", "-c", command]).replace("<", "\\u003c")
     return command
+
+
+def _copy(sources: list[str], target: str) -> str:
+    """The arguments of COPY; as JSON where a name has characters that the plain form would read otherwise."""
+    plain = all(PLAIN_PATH.fullmatch(source) for source in sources)
+    return " ".join([*sources, target]) if plain else json.dumps([*sources, target])
 
 
 def _tests(command: str | None, recipe: dict[str, Any], without: list[str]) -> tuple[list[str], str | None]:
@@ -165,6 +177,7 @@ def _short(source: str, registry: str) -> str:
 
 
 _environment.filters["run"] = _instruction
+_environment.filters["copy"] = _copy
 
 
 @cache

@@ -85,6 +85,30 @@ def test_a_folder_of_the_source_can_be_asked_for(shop: Path) -> None:
     )
 
 
+def test_a_bare_repository_is_read_at_a_ref(shop: Path) -> None:
+    """From its objects, at HEAD or where one asks; a ref that is not there is said."""
+
+    def git(*arguments: str) -> None:
+        names = {
+            "GIT_AUTHOR_NAME": "a",
+            "GIT_AUTHOR_EMAIL": "a@b",
+            "GIT_COMMITTER_NAME": "a",
+            "GIT_COMMITTER_EMAIL": "a@b",
+        }
+        environment = {**names, "PATH": os.environ["PATH"]}
+        subprocess.run(["git", *arguments], cwd=shop / "shop", check=True, capture_output=True, env=environment)
+
+    git("init", "-q")
+    for message in ("first", "second"):
+        git("add", "-A")
+        git("commit", "-qm", message)
+        (shop / "shop" / "requirements.txt").write_text("django\n")
+    git("clone", "-q", "--bare", ".", "../shop.git")
+    assert json.loads(analyze("--json", "shop.git", cwd=shop).stdout)["framework"] == "django"
+    assert json.loads(analyze("--json", "--ref", "HEAD~1", "shop.git", cwd=shop).stdout)["framework"] == "flask"
+    assert "has no commit gone" in json.loads(analyze("--json", "--ref", "gone", "shop.git", cwd=shop).stdout)["error"]
+
+
 def source(**settings: Any) -> FolderSource:
     """With these limits."""
     return FolderSource(SourceSettings(**settings), detect.is_manifest, detect.languages.is_vendored)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -112,6 +114,22 @@ def test_a_report_is_kept_where_the_tests_write_one() -> None:
     without = rendered(Analysis(language="python", commands=Commands(test="tox")))
     assert script(without, "test")[-1] == "tox"
     assert "artifacts" not in parse(without.pipeline).resolved["test"]
+
+
+@pytest.mark.parametrize("root", ["apps/web", "a b/c'd"])
+@pytest.mark.parametrize("analysis", [*STACKS.values(), *BARE], ids=[*STACKS, *(one.language for one in BARE)])
+def test_a_project_below_the_root_is_built_where_it_is(analysis: Analysis, root: str) -> None:
+    """Jobs enter its folder, the image copies from there, the cache's key is its lock file; and nothing is found."""
+    files = rendered(analysis.model_copy(update={"root": root, "lockfile": "the.lock"}))
+    assert check(files, registry=REGISTRY) == ()
+    jobs = parse(files.pipeline).resolved
+    assert jobs["test"]["before_script"][0] == f"cd {shlex.quote(root)}"
+    assert jobs["test"]["cache"]["key"] == {"files": [f"{root}/the.lock"]}
+    copied = [rest for _, word, rest in instructions(files.dockerfile) if word == "COPY" and "--from" not in rest]
+    assert copied
+    assert all(root in source for source in copied)
+    inside = parse(rendered(analysis).pipeline).resolved
+    assert not any("cd " in line for line in inside["test"]["before_script"])
 
 
 @pytest.mark.parametrize("language", ["unknown", "go", "cobol", ""])

@@ -26,6 +26,7 @@ def test_a_template_that_fits_is_a_direct_hit() -> None:
         ({"build_tool": "make"}, "its build tool is make, the repository's is none"),
         ({"framework": "django"}, "its framework is django, the repository's is flask"),
         ({"version": "2.7"}, "it is for version 2.7, the repository wants 3.12"),
+        ({"root": "apps/web"}, "it builds the folder apps/web, the project is in /"),
         ({"entry_point": "wsgi.py"}, "its entry point is wsgi.py, the repository's is app.py"),
         ({"commands": Commands(start="flask run")}, "its start command is flask run"),
     ],

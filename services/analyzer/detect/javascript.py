@@ -154,10 +154,11 @@ def _pins(view: View, package: Mapping[str, object], manager: str | None) -> Ite
         yield first_line(view, ".deno-version", "v")
         yield tool(view, "deno")
         return
+    manifest = view.first("package.json", "package.json5") or ""
     for source in ("engines", "volta"):
-        yield pin(view, "package.json", _text(table(package, source).get("node")))
+        yield pin(view, manifest, _text(table(package, source).get("node")))
     runtime = table(package, "devEngines", "runtime")
-    yield pin(view, "package.json", _text(runtime.get("version")) if runtime.get("name") == "node" else None)
+    yield pin(view, manifest, _text(runtime.get("version")) if runtime.get("name") == "node" else None)
     for path in (".nvmrc", ".node-version"):
         found = first_line(view, path, "v")
         yield found if found and re.match(r"\d|lts/[a-z*]|node$|stable$", found.text) else None
