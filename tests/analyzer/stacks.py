@@ -369,6 +369,20 @@ STACKS: dict[str, tuple[dict[str, str], dict[str, object]]] = {
         {"deno.json": '{"imports": {"$fresh/": "https://deno.land/x/fresh/"}}', "main.ts": "x"},
         {"language": "typescript", "framework": "fresh", "package_manager": "deno"},
     ),
+    "deno with hono from its own registry": (
+        {"deno.jsonc": '{"imports": {"@hono/hono": "jsr:@hono/hono@^4"}} // x', "deno.lock": "{}", "main.ts": "x"},
+        {"framework": "hono", "package_manager": "deno", "lockfile": "deno.lock"},
+    ),
+    "a server of Blazor": (
+        {"a.csproj": '<Project Sdk="Microsoft.NET.Sdk.Web"/>', "Components/App.razor": "x", "Program.cs": "x"},
+        {"language": "csharp", "framework": "blazor"},
+    ),
+    "hugo by its older name": (
+        {"config.toml": 'baseURL = "x"\n', "content/a.md": "x", "index.html": "x"},
+        {"language": "static", "framework": "hugo", "package_manager": "hugo"},
+    ),
+    "a configuration that is not Hugo's": ({"config.toml": "a = 1", "app.py": "x"}, {"language": "python"}),
+    "shiny by its own file": ({"app.R": "library(shiny)"}, {"language": "r", "framework": "shiny"}),
     "bun": (
         {"package.json": package(dependencies={"elysia": "1"}), "bun.lock": "", "i.ts": "x", ".bun-version": "1.2.3"},
         {"framework": "elysia", "package_manager": "bun", "version": "1.2.3"},

@@ -115,6 +115,9 @@ def _framework(
     """By the SDK of a project, or by its packages."""
     sdks = {path: view.xml(path).get("Sdk", "").partition("/")[0] for path in projects}
     names = {dependency.name for dependency in dependencies if not dependency.dev}
+    razor = next(iter(view.named("App.razor", "_Imports.razor")), None)
+    if razor and any(sdk == "Microsoft.NET.Sdk.Web" for sdk in sdks.values()):
+        return "blazor", Evidence(source=razor, about="framework")
     for mark, framework in FRAMEWORKS:
         path = next((path for path, sdk in sdks.items() if sdk == mark), None)
         if path is None and any(name == mark or name.startswith(f"{mark}.") for name in names):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PROJECT = frozenset({"package.json", "package.json5", "deno.json", "deno.jsonc"})
 NAMES = PROJECT | {".nvmrc", ".node-version", ".bun-version", ".deno-version", ".npmrc", "tsconfig.json", "lerna.json"}
-NAMES |= {"pnpm-workspace.yaml", ".yarnrc.yml", "bunfig.toml"}
+NAMES |= {"pnpm-workspace.yaml", ".yarnrc.yml", "bunfig.toml", "import_map.json"}
 READS = Names(NAMES)
 MANAGERS: tuple[tuple[str, str], ...] = (
     ("bun.lock", "bun"),
@@ -53,6 +53,7 @@ ENTRY_POINTS = (
     *("src/index.ts", "src/main.ts", "index.ts", "server.ts", "main.ts", "src/server.ts", "app.ts"),
 )
 RUNNERS = ("vitest", "jest", "mocha", "ava", "jasmine", "karma", "tap", "qunit", "playwright", "cypress")
+SPECIFIER = re.compile(r"(?:npm|jsr):/?((?:@[\w.-]+/)?[\w.-]+)")
 PLACEHOLDER_TEST = "no test specified"
 
 
@@ -63,9 +64,10 @@ def detect(view: View) -> Analysis | None:
     if not manifest and not deno and not view.ending("js", "mjs", "cjs", "ts", "mts", "jsx", "tsx"):
         return None
     package = view.json(manifest or "package.json")
-    dependencies = unique(_dependencies(package))
+    imports = {**table(view.json("import_map.json"), "imports"), **table(view.json(deno or ""), "imports")}
+    dependencies = unique([*_dependencies(package), *_imported(imports)])
     manager, lockfile = _manager(view, package, deno=bool(deno))
-    framework, said = frameworks.framework(view, package, dependencies, deno=deno)
+    framework, said = frameworks.framework(view, package, dependencies)
     typed = _typed(view, dependencies, manager)
     version = versions("node", _pins(view, package, manager))
     entry_point = _entry_point(view, package)
@@ -94,6 +96,13 @@ def _dependencies(package: Mapping[str, object]) -> Iterable[Dependency]:
     for key in ("dependencies", "peerDependencies", "optionalDependencies", "devDependencies"):
         for name, constraint in table(package, key).items():
             yield Dependency(name=name, constraint=str(constraint), dev=key != "dependencies")
+
+
+def _imported(imports: Mapping[str, object]) -> Iterable[Dependency]:
+    """What Deno imports, by the name in its registry, or by the name that the map gives to an address."""
+    for name, target in imports.items():
+        found = SPECIFIER.match(str(target))
+        yield Dependency(name=found[1] if found else name.rstrip("/"), constraint=str(target))
 
 
 def _manager(view: View, package: Mapping[str, object], *, deno: bool) -> tuple[str | None, str | None]:

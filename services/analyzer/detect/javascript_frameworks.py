@@ -42,6 +42,7 @@ META: dict[str, str] = {
     "@builder.io/qwik-city": "qwik",
     "@qwik.dev/router": "qwik",
     "@analogjs/platform": "analog",
+    "@scullyio/init": "scully",
     "@angular/core": "angular",
     "astro": "astro",
     "gatsby": "gatsby",
@@ -72,8 +73,12 @@ META: dict[str, str] = {
     "meteor-node-stubs": "meteor",
     "waku": "waku",
     "vike": "vike",
-    "@rsbuild/core": "rsbuild",
-    "@storybook/core": "storybook",
+    "@dojo/framework": "dojo",
+    "@dojo/cli": "dojo",
+    "@fresh/core": "fresh",
+    "$fresh": "fresh",
+    "fresh": "fresh",
+    "lume": "lume",
 }
 SERVER_PACKAGES: dict[str, str] = {
     "@nestjs/core": "nestjs",
@@ -98,6 +103,9 @@ SERVER_PACKAGES: dict[str, str] = {
     "nitropack": "nitro",
     "nitro": "nitro",
     "h3": "h3",
+    "@oak/oak": "oak",
+    "oak": "oak",
+    "@hono/hono": "hono",
     "probot": "probot",
     "micro": "micro",
 }
@@ -139,6 +147,7 @@ CONFIGURATIONS: dict[str, str] = {
     "docusaurus.config.js": "docusaurus",
     "docusaurus.config.ts": "docusaurus",
     ".umirc.ts": "umi",
+    ".meteor/release": "meteor",
     "fresh.gen.ts": "fresh",
     "fresh.config.ts": "fresh",
 }
@@ -146,23 +155,24 @@ BUNDLERS = ("vite", "webpack", "rollup", "esbuild", "parcel", "tsup", "@rspack/c
 
 
 def framework(
-    view: View, package: Mapping[str, object], dependencies: Iterable[Dependency], *, deno: str | None
+    view: View, package: Mapping[str, object], dependencies: Iterable[Dependency]
 ) -> tuple[str | None, Evidence | None]:
     """The framework and where it is declared; None where a library or a plain program is all that there is."""
-    direct = list(dependencies)
+    direct, sources = (
+        list(dependencies),
+        ["package.json", "package.json5", "deno.json", "deno.jsonc", "import_map.json"],
+    )
     runtime = {dependency.name for dependency in direct if not dependency.dev}
     declared = runtime | set(table(package, "devDependencies"))
     for known, present in ((META, declared), (SERVER_PACKAGES, runtime), (_builders(view), declared)):
-        found = framework_of(view, known, present, ["package.json"])
+        found = framework_of(view, known, present, sources)
         if found[0]:
             return found
-    if deno and (imported := _fresh(view, deno)):
-        return imported
     configured = next((name for name in CONFIGURATIONS if view.has(name)), None)
     if configured:
         return CONFIGURATIONS[configured], Evidence(source=configured, about="framework")
     libraries = runtime if not _is_library(package) else set()
-    return framework_of(view, LIBRARIES, libraries | (declared if _has_page(view) else set()), ["package.json"])
+    return framework_of(view, LIBRARIES, libraries | (declared if _has_page(view) else set()), sources)
 
 
 def build_tool(dependencies: Iterable[Dependency]) -> str | None:
@@ -184,14 +194,6 @@ def _has_page(view: View) -> bool:
 def _is_library(package: Mapping[str, object]) -> bool:
     """Whether it is made to be used by others: what it takes from its user it names as a peer."""
     return bool(table(package, "peerDependencies")) and package.get("private") is not True
-
-
-def _fresh(view: View, deno: str) -> tuple[str, Evidence] | None:
-    """Fresh, which Deno takes from an import map."""
-    imports = {**table(view.json(deno), "imports"), **table(view.json("import_map.json"), "imports")}
-    if "$fresh/" in imports or "fresh" in imports or "@fresh/core" in imports:
-        return "fresh", view.evidence(deno, "fresh", "framework")
-    return None
 
 
 __all__ = ["SERVERS", "build_tool", "framework"]

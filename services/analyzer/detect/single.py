@@ -169,7 +169,7 @@ ROWS: tuple[Row, ...] = (
         "renv.lock",
         ("r",),
         (("renv.lock", r"\"R\":\s*\{\s*\"Version\":\s*\"([^\"]+)\""), ("DESCRIPTION", r"R\s*\(>=\s*([\d.]+)\)")),
-        {"golem": "shiny", "shiny": "shiny", "plumber": "plumber"},
+        {"golem": "shiny", "shiny": "shiny", "plumber": "plumber", "app.R": "shiny", "ui.R": "shiny"},
         Commands(test="Rscript -e 'testthat::test_dir(\"tests\")'"),
         r"tests/.*\.[rR]",
         r"^\s{2,4}([\w.]+)(?:\s*\([^)]*\))?,?\s*$",

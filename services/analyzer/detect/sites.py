@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from services.analyzer.detect.project import Ecosystem, Names, some, versions
 from services.analyzer.detect.releases import pin, tool
@@ -12,8 +12,14 @@ from shared.events import Analysis, Commands, Evidence
 if TYPE_CHECKING:
     from services.analyzer.detect.view import View
 
-CONFIGURATIONS = ("hugo.toml", "hugo.yaml", "hugo.json", "config.toml", "config.yaml", "config/_default/hugo.toml")
-NAMES = frozenset({"hugo.toml", "hugo.yaml", "hugo.json", "config.toml", "config.yaml", "netlify.toml", "Staticfile"})
+CONFIGURATIONS = (
+    *("hugo.toml", "hugo.yaml", "hugo.json", "config.toml", "config.yaml", "config.json"),
+    *("config/_default/hugo.toml", "config/_default/config.toml"),
+)
+HUGO_KEYS = frozenset({"baseurl", "languagecode", "theme", "enablerobotstxt", "disablekinds"})
+NAMES = frozenset(
+    {"hugo.toml", "hugo.yaml", "hugo.json", "config.toml", "config.yaml", "config.json", "netlify.toml", "Staticfile"}
+)
 NAMES |= {"book.toml", "antora.yml"}
 SCRIPTS = ("start.sh", "run.sh", "main.sh", "build.sh", "install.sh", "entrypoint.sh")
 
@@ -34,21 +40,24 @@ def detect(view: View) -> Analysis | None:
 
 
 def _generated(view: View) -> Analysis | None:
+    """A site whose generator has its configuration here. Hugo and Zola share a file name, and differ in their keys."""
     for path in CONFIGURATIONS:
-        document = (
-            view.yaml(path) if path.endswith("yaml") else view.json(path) if path.endswith("json") else view.toml(path)
-        )
-        if path.startswith(("hugo", "config/")) and view.has(path):
-            return _site(view, "hugo", path, "hugo --minify")
-        if any(key.lower() == "baseurl" for key in document) or (
-            document and view.matching(r"(?:archetypes|layouts)/.*")
-        ):
-            return _site(view, "hugo", path, "hugo --minify")
-        if "base_url" in document and path == "config.toml":
+        if not view.has(path):
+            continue
+        keys = {str(key).lower() for key in _document(view, path)}
+        if path == "config.toml" and "base_url" in keys:
             return _site(view, "zola", path, "zola build")
-    if "book" in table(view.toml("book.toml")):
+        folders = any(one.partition("/")[0] in {"archetypes", "layouts", "content", "themes"} for one in view.paths)
+        if "hugo" in path or "baseurl" in keys or path.startswith("config/") or (folders and HUGO_KEYS & keys):
+            return _site(view, "hugo", path, "hugo --minify")
+    if "book" in view.toml("book.toml"):
         return _site(view, "mdbook", "book.toml", "mdbook build")
     return None
+
+
+def _document(view: View, path: str) -> dict[str, Any]:
+    readers = {"yaml": view.yaml, "json": view.json, "toml": view.toml}
+    return readers[path.rpartition(".")[2]](path)
 
 
 def _site(view: View, generator: str, path: str, build: str) -> Analysis:
