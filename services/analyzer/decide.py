@@ -41,7 +41,7 @@ def analyze(snapshot: Snapshot, folder: str = "") -> Analysis:
         "ports": surroundings.ports(view) or main.ports,
         "services": surroundings.needed_services(view, names),
         "system_packages": surroundings.system_packages(view, main.language, names),
-        "licence": surroundings.licence(view) or main.licence,
+        "licence": main.licence or surroundings.licence(view),
         "projects": projects,
         "confidence": _confidence(main, sizes),
         "dependencies": main.dependencies[:MAX_DEPENDENCIES],

@@ -64,6 +64,22 @@ STACKS: dict[str, tuple[dict[str, str], dict[str, object]]] = {
         {"main.py": "", "requirements.txt": "fastapi-ipware\nflask_cors_like\n"},
         {"language": "python", "framework": None},
     ),
+    "an application of aiohttp": (
+        {"requirements.txt": "aiohttp\n", "app.py": "x"},
+        {"framework": "aiohttp", "start": "python app.py"},
+    ),
+    "a library whose client is aiohttp": (
+        {
+            "pyproject.toml": '[build-system]\nbuild-backend = "hatchling.build"\n'
+            '[project]\ndependencies = ["aiohttp"]\n',
+            "lib/main.py": "x",
+        },
+        {"framework": None, "build_tool": "hatchling"},
+    ),
+    "npm's package fresh is no framework": (
+        {"package.json": package(dependencies={"fresh": "2", "mime": "3"}), "index.js": "x"},
+        {"framework": None},
+    ),
     "a library with setup.py": (
         {"setup.py": "deps = ['click>=8']\nsetup(install_requires=deps)\n", "lib/__init__.py": "", "test_lib.py": ""},
         {"language": "python", "install": "pip install .", "test": "python -m unittest discover"},

@@ -30,6 +30,36 @@ async def test_a_branch_and_an_address_without_git_are_understood(forge: Forge, 
     assert "b.py" in {entry.path for entry in snapshot.tree}
 
 
+async def test_a_tag_and_a_commit_can_be_asked_for(forge: Forge, tmp_path: Path) -> None:
+    """What the branch has since then is not in the answer."""
+    first = await forge.source().read(forge.url, None)
+    work = await clone(forge, tmp_path)
+    (work / "later.py").write_text("x")
+    for argv in (["tag", "v1"], ["add", "-A"], ["commit", "-qm", "later"], ["push", "-q", "origin", "HEAD", "v1"]):
+        await git(work, *argv)
+    assert "later.py" in {entry.path for entry in (await forge.source().read(forge.url, None)).tree}
+    for ref in ("v1", first.commit_sha):
+        assert await forge.source().read(forge.url, ref) == first
+
+
+async def test_a_subfolder_is_analysed_alone(forge: Forge, tmp_path: Path) -> None:
+    """As the submission asks; one that is not there ends the run."""
+    work = await clone(forge, tmp_path)
+    (work / "web").mkdir()
+    (work / "web" / "package.json").write_text('{"dependencies": {"koa": "2"}}')
+    for argv in (["add", "-A"], ["commit", "-qm", "web"], ["push", "-q"]):
+        await git(work, *argv)
+    deps = Deps(forge.source())
+    found = await analyze(RepoSubmitted(run_id="R", repo_url=forge.url, subfolder="/web/"), deps)
+    assert isinstance(found, RepoAnalyzed)
+    assert (found.analysis.framework, found.analysis.root) == ("koa", "web")
+    gone = await analyze(RepoSubmitted(run_id="R", repo_url=forge.url, subfolder="gone"), deps)
+    assert isinstance(gone, RunFailed)
+    assert "has no folder gone" in gone.reason
+    with pytest.raises(ValueError, match="a path within the repository"):
+        RepoSubmitted(run_id="R", repo_url=forge.url, subfolder="../etc")
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [

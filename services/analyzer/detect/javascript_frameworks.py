@@ -77,7 +77,6 @@ META: dict[str, str] = {
     "@dojo/cli": "dojo",
     "@fresh/core": "fresh",
     "$fresh": "fresh",
-    "fresh": "fresh",
     "lume": "lume",
 }
 SERVER_PACKAGES: dict[str, str] = {

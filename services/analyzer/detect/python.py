@@ -58,6 +58,8 @@ FRAMEWORKS: dict[str, str] = {
     "pelican": "pelican",
     "sphinx": "sphinx",
 }
+# Servers that many a library or script takes for its client or its loop: a framework only of an application.
+ALSO_CLIENTS = frozenset({"aiohttp", "tornado", "celery"})
 # Tools of documentation: a framework only where they are what the repository is for.
 SITE_GENERATORS = frozenset({"mkdocs", "pelican", "sphinx"})
 # Lockfile or manifest → package manager; the first that exists counts.
@@ -128,14 +130,21 @@ def _framework(
     view: View, dependencies: Iterable[Dependency], sources: list[str]
 ) -> tuple[str | None, Evidence | None]:
     names = {dependency.name for dependency in dependencies if not dependency.dev}
-    sites = SITE_GENERATORS if view.ending("py") else frozenset()
-    known = {name: framework for name, framework in FRAMEWORKS.items() if name not in sites}
+    left_out = SITE_GENERATORS if view.ending("py") else frozenset()
+    left_out |= frozenset() if _is_application(view) else ALSO_CLIENTS
+    known = {name: framework for name, framework in FRAMEWORKS.items() if name not in left_out}
     framework, said = framework_of(view, known, names, sources)
     if framework is None and view.has("manage.py"):
         return "django", Evidence(source="manage.py", about="framework")
     if framework is None and view.has("mkdocs.yml") and not view.ending("py"):
         return "mkdocs", Evidence(source="mkdocs.yml", about="framework")
     return framework, said
+
+
+def _is_application(view: View) -> bool:
+    """Whether it is made to be run and not to be installed: nothing builds a package of it, and it has a beginning."""
+    built = "build-system" in view.toml("pyproject.toml") or view.has("setup.py")
+    return not built and (view.has("Procfile") or view.first(*ENTRY_POINTS) not in {None, "bot.py"})
 
 
 def _manager(view: View) -> tuple[str | None, str | None]:
