@@ -66,8 +66,7 @@ def _elixir(view: View) -> Analysis:
     return Analysis(
         language="elixir",
         framework=None if framework == "plug" else framework,
-        version=version["version"],
-        release=version["release"],
+        **version.fields,
         package_manager="mix" if managed else None,
         lockfile=view.first("mix.lock"),
         build_tool="mix" if managed else None,
@@ -86,8 +85,7 @@ def _elixir(view: View) -> Analysis:
         has_tests=tests,
         test_runner="exunit" if tests else None,
         manifests=tuple(path for path in sorted(NAMES) if view.has(path)),
-        doubts=version["doubts"],
-        evidence=some(said, *version["evidence"]),
+        evidence=some(said, *version.evidence),
     )
 
 
@@ -106,8 +104,7 @@ def _gleam(view: View) -> Analysis:
     return Analysis(
         language="gleam",
         framework=framework,
-        version=version["version"],
-        release=version["release"],
+        **version.fields,
         package_manager="gleam",
         lockfile=view.first("manifest.toml"),
         build_tool="gleam",
@@ -123,8 +120,7 @@ def _gleam(view: View) -> Analysis:
         test_runner="gleeunit",
         licence=next(iter(document.get("licences", [])), None) if isinstance(document.get("licences"), list) else None,
         manifests=("gleam.toml",),
-        doubts=version["doubts"],
-        evidence=some(said, *version["evidence"]),
+        evidence=some(said, *version.evidence),
     )
 
 
@@ -138,8 +134,7 @@ def _erlang(view: View) -> Analysis:
     return Analysis(
         language="erlang",
         framework=framework,
-        version=version["version"],
-        release=version["release"],
+        **version.fields,
         package_manager="rebar3" if managed else None,
         lockfile=view.first("rebar.lock"),
         build_tool="rebar3" if managed else None,
@@ -149,7 +144,7 @@ def _erlang(view: View) -> Analysis:
         else Commands(),
         has_tests=bool(view.matching(r"test/.*\.erl")),
         manifests=("rebar.config",) if managed else (),
-        evidence=some(said, *version["evidence"]),
+        evidence=some(said, *version.evidence),
     )
 
 

@@ -64,8 +64,7 @@ def detect(view: View) -> Analysis | None:
     return Analysis(
         language="clojure",
         framework=framework,
-        version=version["version"],
-        release=version["release"],
+        **version.fields,
         package_manager=manager,
         build_tool=manager,
         dependencies=dependencies,
@@ -73,7 +72,7 @@ def detect(view: View) -> Analysis | None:
         has_tests=tests,
         test_runner="clojure.test" if tests else None,
         manifests=tuple(path for path in MANAGERS if view.has(path)),
-        evidence=some(said, *version["evidence"]),
+        evidence=some(said, *version.evidence),
     )
 
 

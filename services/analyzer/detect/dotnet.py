@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from services.analyzer.detect.project import Ecosystem, Names, some, unique
-from services.analyzer.detect.releases import Pin, pin, release, settled, tool
+from services.analyzer.detect.project import Ecosystem, Names, some, unique, versions
+from services.analyzer.detect.releases import Pin, pin, tool
 from services.analyzer.detect.view import table, text_of
 from shared.events import Analysis, Commands, Dependency, Evidence
 
@@ -55,15 +55,14 @@ def detect(view: View) -> Analysis | None:
         return None
     dependencies = unique(_dependencies(view, projects))
     framework, said = _framework(view, projects, dependencies)
-    chosen, doubts = settled(_pins(view, projects))
+    version = versions("dotnet", _pins(view, projects))
     names = {dependency.name.lower() for dependency in dependencies}
     runner = next((name for name in ("xunit", "nunit", "mstest", "expecto") if any(name in one for one in names)), None)
     main = _main(view, projects)
     return Analysis(
         language=_language(view, projects),
         framework=framework,
-        version=chosen.text if chosen else None,
-        release=release(chosen.text, "dotnet") if chosen else None,
+        **version.fields,
         package_manager="nuget" if projects or view.ending(*SOLUTIONS) else None,
         lockfile=view.first("packages.lock.json"),
         build_tool="dotnet",
@@ -79,8 +78,7 @@ def detect(view: View) -> Analysis | None:
         has_tests=runner is not None,
         test_runner=runner,
         manifests=tuple(READS.among(view.top) or projects[:20]),
-        doubts=doubts,
-        evidence=some(said, chosen.evidence if chosen else None),
+        evidence=some(said, *version.evidence),
     )
 
 

@@ -61,8 +61,7 @@ def detect(view: View) -> Analysis | None:
     return Analysis(
         language="go",
         framework=framework,
-        version=version["version"],
-        release=version["release"],
+        **version.fields,
         package_manager="gomod" if module else "dep" if view.has("Gopkg.toml") else None,
         lockfile=view.first("go.sum"),
         build_tool="go",
@@ -77,8 +76,7 @@ def detect(view: View) -> Analysis | None:
         has_tests=tests,
         test_runner="go" if tests else None,
         manifests=tuple(path for path in sorted(NAMES) if view.has(path)),
-        doubts=version["doubts"],
-        evidence=some(said, *version["evidence"]),
+        evidence=some(said, *version.evidence),
     )
 
 

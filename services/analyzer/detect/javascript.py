@@ -75,8 +75,7 @@ def detect(view: View) -> Analysis | None:
     return Analysis(
         language="typescript" if typed else "javascript",
         framework=framework,
-        version=version["version"],
-        release=version["release"],
+        **(version.fields | {"doubts": (*version.fields["doubts"], *_lock_doubts(view))}),
         package_manager=manager,
         lockfile=lockfile,
         build_tool=frameworks.build_tool(dependencies),
@@ -87,8 +86,7 @@ def detect(view: View) -> Analysis | None:
         test_runner=runner,
         licence=_text(package.get("license")),
         manifests=tuple(READS.among(view.top)),
-        doubts=(*version["doubts"], *_lock_doubts(view)),
-        evidence=some(said, *version["evidence"]),
+        evidence=some(said, *version.evidence),
     )
 
 

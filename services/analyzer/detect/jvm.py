@@ -74,8 +74,7 @@ def detect(view: View) -> Analysis | None:
     return Analysis(
         language=language,
         framework=framework,
-        version=version["version"],
-        release=version["release"],
+        **version.fields,
         package_manager=manager,
         lockfile=view.first("gradle.lockfile"),
         build_tool=manager,
@@ -85,8 +84,7 @@ def detect(view: View) -> Analysis | None:
         test_runner=_runner(dependencies),
         ports=tuple(sorted({int(port) for path in _properties(view) for port in PORT_KEYS.findall(view.script(path))})),
         manifests=tuple(found),
-        doubts=version["doubts"],
-        evidence=some(said, *version["evidence"]),
+        evidence=some(said, *version.evidence),
     )
 
 

@@ -82,8 +82,7 @@ def detect(view: View) -> Analysis | None:
     return Analysis(
         language="php",
         framework=framework,
-        version=version["version"],
-        release=version["release"],
+        **version.fields,
         package_manager="composer" if managed else None,
         lockfile=view.first("composer.lock"),
         dependencies=dependencies,
@@ -98,8 +97,7 @@ def detect(view: View) -> Analysis | None:
         test_runner=runner,
         licence=licence if isinstance(licence, str) else None,
         manifests=tuple(path for path in sorted(NAMES) if view.has(path)),
-        doubts=version["doubts"],
-        evidence=some(said, *version["evidence"]),
+        evidence=some(said, *version.evidence),
     )
 
 

@@ -60,15 +60,23 @@ def framework_of(
     return None, None
 
 
-def versions(kind: str, pins: Iterable[Pin | None]) -> dict[str, Any]:
-    """The fields `version`, `release`, `doubts` of an analysis, and the evidence for the version as a tuple."""
+@dataclass(frozen=True)
+class Versions:
+    """The fields `version`, `release` and `doubts` of an analysis, and where the version stands."""
+
+    fields: dict[str, Any]
+    evidence: tuple[Evidence, ...]
+
+
+def versions(kind: str, pins: Iterable[Pin | None]) -> Versions:
+    """What the pins say, the first of them first; `kind` is a key of `releases.KNOWN`."""
     chosen, doubts = settled(pins)
-    return {
+    fields = {
         "version": chosen.text if chosen else None,
         "release": release(chosen.text, kind) if chosen else None,
         "doubts": doubts,
-        "evidence": (chosen.evidence,) if chosen else (),
     }
+    return Versions(fields, (chosen.evidence,) if chosen else ())
 
 
 def unique(dependencies: Iterable[Dependency]) -> tuple[Dependency, ...]:

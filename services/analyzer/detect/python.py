@@ -105,8 +105,7 @@ def detect(view: View) -> Analysis | None:
     return Analysis(
         language="python",
         framework=framework,
-        version=version["version"],
-        release=version["release"],
+        **version.fields,
         package_manager=manager,
         lockfile=lockfile,
         build_tool=_build_tool(view),
@@ -121,8 +120,7 @@ def detect(view: View) -> Analysis | None:
         has_tests=runner is not None,
         test_runner=runner,
         manifests=tuple(found),
-        doubts=version["doubts"],
-        evidence=some(said, *version["evidence"]),
+        evidence=some(said, *version.evidence),
     )
 
 

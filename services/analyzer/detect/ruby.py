@@ -59,8 +59,7 @@ def detect(view: View) -> Analysis | None:
     return Analysis(
         language="ruby",
         framework=framework,
-        version=version["version"],
-        release=version["release"],
+        **version.fields,
         package_manager="bundler" if bundled or view.ending("gemspec") else None,
         lockfile=view.first("Gemfile.lock"),
         build_tool="rake" if view.has("Rakefile") else None,
@@ -75,8 +74,7 @@ def detect(view: View) -> Analysis | None:
         has_tests=runner is not None,
         test_runner=runner,
         manifests=tuple(manifests),
-        doubts=version["doubts"],
-        evidence=some(said, *version["evidence"]),
+        evidence=some(said, *version.evidence),
     )
 
 

@@ -55,8 +55,7 @@ def detect(view: View) -> Analysis | None:
     return Analysis(
         language="rust",
         framework=framework,
-        version=version["version"],
-        release=version["release"],
+        **version.fields,
         package_manager="cargo" if has_manifest else None,
         lockfile=view.first("Cargo.lock"),
         build_tool="cargo",
@@ -71,8 +70,7 @@ def detect(view: View) -> Analysis | None:
         test_runner="cargo" if has_manifest else None,
         licence=licence if isinstance(licence, str) else None,
         manifests=tuple(path for path in sorted(NAMES) if view.has(path)),
-        doubts=version["doubts"],
-        evidence=some(said, *version["evidence"]),
+        evidence=some(said, *version.evidence),
     )
 
 

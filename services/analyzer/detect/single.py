@@ -232,8 +232,7 @@ def _detect(row: Row, view: View) -> Analysis | None:
     return Analysis(
         language=row.language,
         framework=framework,
-        version=version["version"],
-        release=version["release"],
+        **version.fields,
         package_manager=manager,
         lockfile=view.first(row.lockfile),
         build_tool=manager,
@@ -241,8 +240,7 @@ def _detect(row: Row, view: View) -> Analysis | None:
         commands=commands if tests else commands.model_copy(update={"test": None}),
         has_tests=tests,
         manifests=tuple(found),
-        doubts=version["doubts"],
-        evidence=some(said, *version["evidence"]),
+        evidence=some(said, *version.evidence),
     )
 
 

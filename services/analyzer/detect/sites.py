@@ -68,13 +68,12 @@ def _site(view: View, generator: str, path: str, build: str) -> Analysis:
     return Analysis(
         language="static",
         framework=generator,
-        version=version["version"],
-        release=version["release"],
+        **version.fields,
         package_manager=generator,
         build_tool=generator,
         commands=Commands(build=build),
         manifests=(path,),
-        evidence=some(Evidence(source=path, about="framework"), *version["evidence"]),
+        evidence=some(Evidence(source=path, about="framework"), *version.evidence),
     )
 
 
