@@ -87,8 +87,9 @@ def generated(
 
 def failed(event: TemplateResolved, notes: Sequence[str]) -> RunFailed:
     """Nothing could write the files."""
-    language = event.analysis.language
-    reason = f"there is no recipe for the language {language!r} and no model gave usable files"
+    language, manager = event.analysis.language, event.analysis.package_manager
+    stack = f"the language {language!r}" + (f" with {manager}" if manager else "")
+    reason = f"there is no recipe for {stack} and no model gave usable files"
     advice = "set LLM_PROVIDER=ollama, or add a template for it"
     evidence = "\n".join(notes)
     return RunFailed(

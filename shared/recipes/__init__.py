@@ -1,5 +1,6 @@
 """The template library: pipelines and Dockerfiles per stack, as data plus one renderer."""
 
-from shared.recipes.renderer import BUILDERS, render, source_images
+from shared.recipes.library import BUILDERS, source_images
+from shared.recipes.renderer import render
 
 __all__ = ["BUILDERS", "render", "source_images"]

@@ -16,6 +16,7 @@ from sandbox.gitlab.server import GitLabServer, serve
 from services.analyzer import detect
 from services.analyzer.settings import Settings
 from shared.adapters.git import GitSource
+from shared.ports import Snapshot, TreeEntry
 
 TOKEN = "glpat-analyzer"
 
@@ -53,6 +54,13 @@ async def git(work: Path, *arguments: str) -> None:
         )
 
     await asyncio.to_thread(run)
+
+
+def snapshot_of(files: dict[str, str]) -> Snapshot:
+    """A repository with these files."""
+    tree = tuple(TreeEntry(path, len(text.encode())) for path, text in files.items())
+    contents = {path: text.encode() for path, text in files.items() if detect.is_manifest(path)}
+    return Snapshot("0" * 40, tree, contents)
 
 
 async def clone(forge: Forge, tmp_path: Path) -> Path:

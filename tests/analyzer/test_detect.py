@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analyzer import decide, detect
+from services.analyzer import decide
 from services.analyzer.detect.releases import KNOWN, release
 from shared.events import Analysis
-from shared.ports import Snapshot, TreeEntry
+from tests.analyzer.conftest import snapshot_of
 from tests.analyzer.stacks import STACKS, package
 
 _POM = "<project><dependency><groupId>{}</groupId><artifactId>{}</artifactId></dependency></project>"
@@ -17,9 +17,7 @@ _POM = "<project><dependency><groupId>{}</groupId><artifactId>{}</artifactId></d
 
 def analyzed(files: dict[str, str], folder: str = "") -> Analysis:
     """The analysis of a repository with these files, or of one folder of it."""
-    tree = tuple(TreeEntry(path, len(text.encode())) for path, text in files.items())
-    contents = {path: text.encode() for path, text in files.items() if detect.is_manifest(path)}
-    return decide.analyze(Snapshot("0" * 40, tree, contents), folder)
+    return decide.analyze(snapshot_of(files), folder)
 
 
 @pytest.mark.parametrize("name", list(STACKS))

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bench import corpus
+from services.analyzer import decide
 from shared.ci.dockerfile import instructions
 from shared.ci.document import parse
 from shared.ci.images import images_of, private_name
@@ -15,6 +17,9 @@ from shared.ci.lint import check
 from shared.ci.stages import JOBS, STAGES
 from shared.events import Analysis, Commands, Files
 from shared.recipes import BUILDERS, render, source_images
+from shared.recipes.library import NAMES, load
+from tests.analyzer.conftest import snapshot_of
+from tests.analyzer.stacks import STACKS as ANALYZED
 
 REGISTRY = "registry.example:5000"
 
@@ -49,7 +54,13 @@ STACKS: dict[str, Analysis] = {
     for manager in managers
     for framework in frameworks
 }
-BARE = [Analysis(language=language) for language in ("python", "javascript", "typescript", "ruby")]
+# Languages and package managers that only a model writes for.
+WITHOUT_A_RECIPE = {
+    *("erlang", "gleam", "crystal", "zig", "nim", "lua", "perl", "r", "julia", "ocaml", "cobol", "zola"),
+    "shiny by its own file",
+}
+LANGUAGES = sorted({language for name in NAMES for language in load(name)["languages"]})
+BARE = [Analysis(language=language) for language in LANGUAGES]
 
 
 def rendered(analysis: Analysis, builder: str = "kaniko") -> Files:
@@ -116,6 +127,38 @@ def test_a_report_is_kept_where_the_tests_write_one() -> None:
     assert "artifacts" not in parse(without.pipeline).resolved["test"]
 
 
+@pytest.mark.parametrize("name", ANALYZED)
+def test_what_the_analyzer_finds_can_be_built(name: str) -> None:
+    """Each small repository of the analyzer's own tests, of whatever language has a recipe: no finding."""
+    files, _ = ANALYZED[name]
+    analysis = decide.analyze(snapshot_of(files))
+    made = render(analysis, registry=REGISTRY)
+    assert (made is None) == (name in WITHOUT_A_RECIPE)
+    assert made is None or check(made, registry=REGISTRY) == ()
+
+
+def test_every_labelled_repository_gets_files_without_a_finding() -> None:
+    """Of those whose language has a recipe; the ones that do not are named."""
+    wrong, without = {}, set()
+    for row in corpus.rows():
+        analysis = corpus.analysis(row)
+        files = render(analysis, registry=REGISTRY)
+        if files is None:
+            without.add((analysis.language, analysis.package_manager))
+        elif findings := check(files, registry=REGISTRY):
+            wrong[row["path"]] = str(findings[0])
+    assert wrong == {}
+    assert without == {
+        ("gleam", "gleam"),
+        ("cobol", None),
+        ("crystal", "shards"),
+        ("scheme", None),
+        ("zig", "zig"),
+        ("cpp", "meson"),
+        ("static", "zola"),
+    }
+
+
 @pytest.mark.parametrize("root", ["apps/web", "a b/c'd"])
 @pytest.mark.parametrize("analysis", [*STACKS.values(), *BARE], ids=[*STACKS, *(one.language for one in BARE)])
 def test_a_project_below_the_root_is_built_where_it_is(analysis: Analysis, root: str) -> None:
@@ -132,7 +175,7 @@ def test_a_project_below_the_root_is_built_where_it_is(analysis: Analysis, root:
     assert not any("cd " in line for line in inside["test"]["before_script"])
 
 
-@pytest.mark.parametrize("language", ["unknown", "go", "cobol", ""])
+@pytest.mark.parametrize("language", ["unknown", "fortran", "cobol", ""])
 def test_a_language_without_a_recipe_gives_nothing(language: str) -> None:
     """None, so that a model is asked or the run says why it ends; never a pipeline that guesses."""
     assert render(Analysis(language=language), registry=REGISTRY) is None
@@ -145,13 +188,23 @@ def test_a_language_without_a_recipe_gives_nothing(language: str) -> None:
         ("python", ("3.9", "3.12", "3.14")),
         ("typescript", ("18", "24")),
         ("ruby", ("3.1", "3.4")),
+        ("java", ("8", "1.8", "17.0.2", "21")),
+        ("go", ("1.21", "1.24")),
+        ("php", ("8.1", "8.3.4")),
+        ("csharp", ("6.0", "8.0.404")),
+        ("elixir", ("1.18",)),
+        ("rust", ("1.83", "nightly-2024-08-12")),
+        ("haskell", ("lts-22.1",)),
+        ("swift", ("5.9",)),
+        ("dart", ("3.5",)),
+        *((language, ("",)) for language in ("scala", "clojure", "c", "static", "shell", "kotlin", "fsharp")),
     ],
 )
 def test_every_image_of_a_recipe_is_known_beforehand(language: str, versions: tuple[str, ...], builder: str) -> None:
     """What the files name is in `source_images`, from which a mirror or the sandbox's upstream is filled."""
     known = {private_name(source, REGISTRY) for source in source_images()}
     for version in versions:
-        files = rendered(Analysis(language=language, release=version), builder)
+        files = rendered(Analysis(language=language, release=version or None), builder)
         assert {use.reference for use in images_of(files)} <= known
 
 
