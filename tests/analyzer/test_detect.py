@@ -164,7 +164,7 @@ def test_system_packages_licence_and_ports() -> None:
         ("php", "^7.4|^8.0", "8.4"),
         ("elixir", "~> 1.14 or ~> 2.0", "1.19"),
         ("dart", ">=2.16.1 <3.0.0", "2.19"),
-        ("java", "latest", "25"),
+        ("java", "latest", "21"),
         ("unheard-of", "*", None),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -15,6 +16,7 @@ from shared.adapters.templates import ChromaTemplates
 from shared.events import CommitCreated, FilesGenerated, ImagesSeeded, RunFailed, TemplateResolved, TemplateStored
 from shared.history import fold
 from shared.settings import ChromaSettings
+from tests.analyzer.stacks import STACKS
 from tests.e2e.conftest import HAPPY, System, types
 from tests.e2e.packages import npm_package, pypi_sdist
 
@@ -107,6 +109,25 @@ async def test_a_project_that_nobody_here_wrote_becomes_green(
     resolved = next(r.event for r in records if isinstance(r.event, TemplateResolved))
     assert (resolved.analysis.language, resolved.analysis.framework) == (language, framework)
     await _assert_kept(system, run_id)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("spring boot with maven and a wrapper", "ktor by gradle's catalogue", "gin with a command", "actix"),
+        *("laravel with pages by vite", "aspnet below the root", "phoenix", "clojure with leiningen", "hugo"),
+        *("play with sbt", "vapor", "haskell", "c++ with cmake", "shell", "plain pages", "deno with fresh"),
+        *("vite with react is built by vite", "the only project is below the root", "fastapi with uv"),
+    ],
+)
+async def test_every_kind_of_stack_gets_a_green_pipeline(system: System, name: str) -> None:
+    """From the smallest repository of the kind to a template; nothing had to be healed."""
+    files, _ = STACKS[name]
+    path = re.sub(r"[^a-z]+", "-", name).strip("-")
+    contents = {file: text.encode() for file, text in files.items()}
+    project = await system.gitlab.create_project(f"stacks/{path}", files=contents)
+    records = await system.end(await system.submit(str(project["http_url_to_repo"])))
+    assert types(records) == HAPPY, records[-1].event
 
 
 async def test_a_bare_message_from_any_nats_client_runs_to_the_end(system: System) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bench import corpus
 from services.analyzer import decide
+from services.analyzer.detect.releases import KNOWN
 from shared.ci.dockerfile import instructions
 from shared.ci.document import parse
 from shared.ci.images import images_of, private_name
@@ -206,6 +207,13 @@ def test_every_image_of_a_recipe_is_known_beforehand(language: str, versions: tu
     for version in versions:
         files = rendered(Analysis(language=language, release=version or None), builder)
         assert {use.reference for use in images_of(files)} <= known
+
+
+@pytest.mark.parametrize("kind", sorted(KNOWN.keys() - {"gleam"}))
+def test_every_release_that_the_analyzer_chooses_has_its_images(kind: str) -> None:
+    """Of a range the newest known line is taken: the recipe knows the same lines."""
+    name = {"node": "javascript", "java": "jvm"}.get(kind, kind)
+    assert set(KNOWN[kind]) == set(load(name)["versions"])
 
 
 @pytest.mark.parametrize(
