@@ -51,7 +51,7 @@ class Result:
 async def print_all(sources: list[str], ref: str | None, subfolder: str, *, as_json: bool) -> bool:
     """Print every result in the order of the sources; whether one of them failed."""
     console, settings, turn = Console(), Settings(), asyncio.Semaphore(AT_ONCE)
-    tasks = [asyncio.create_task(_examine(source, ref, subfolder, settings, turn)) for source in sources]
+    tasks = [asyncio.create_task(examine(source, ref, subfolder, settings, turn)) for source in sources]
     failed = False
     for task in tasks:
         result = await task
@@ -63,7 +63,7 @@ async def print_all(sources: list[str], ref: str | None, subfolder: str, *, as_j
     return failed
 
 
-async def _examine(source: str, ref: str | None, subfolder: str, settings: Settings, turn: asyncio.Semaphore) -> Result:
+async def examine(source: str, ref: str | None, subfolder: str, settings: Settings, turn: asyncio.Semaphore) -> Result:
     """The result of one source; the time is that of reading a folder and of the analysis."""
     async with turn:
         try:

@@ -21,7 +21,8 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from greenrun import embedded, view
+from greenrun import embedded, offline, view
+from greenrun.exits import FAILED, UNAVAILABLE, USAGE, fail, finish
 from greenrun.follow import follow, record_json
 from shared.errors import GreenrunError, Retry
 from shared.events import RepoSubmitted, Submission
@@ -29,19 +30,18 @@ from shared.history import fold
 from shared.settings import CommonSettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator
 
     from shared.bus import Bus, Recorded
     from shared.history import Run
 
-FAILED, USAGE, UNAVAILABLE = 1, 2, 3
-
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 sandbox_app = typer.Typer(no_args_is_help=True, help="The stand-ins for what lies outside greenrun.")
 app.add_typer(sandbox_app, name="sandbox")
+app.command()(offline.analyze)
+app.command()(offline.generate)
 
 console = Console()
-errors = Console(stderr=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 Home = Annotated[Path | None, typer.Option(help="where the embedded parts keep their data (GREENRUN_HOME)")]
@@ -56,7 +56,7 @@ def up(
     free_ports: Annotated[bool, typer.Option("--free-ports", help="any free ports, not the standard ones")] = False,
 ) -> None:
     """Start everything on this machine and keep it running until Ctrl-C."""
-    _run(_up(home, processes=processes, fixed_ports=not free_ports))
+    finish(_up(home, processes=processes, fixed_ports=not free_ports))
 
 
 @app.command()
@@ -65,7 +65,7 @@ def demo(*, home: Home = None) -> None:
     from greenrun.demo import demo as show  # noqa: PLC0415 - the embedded parts are an extra
 
     with tempfile.TemporaryDirectory(prefix="greenrun-demo-") as scratch:
-        raise typer.Exit(_run(show(home or Path(scratch), console)))
+        raise typer.Exit(finish(show(home or Path(scratch), console)))
 
 
 @app.command()
@@ -82,26 +82,26 @@ def submit(
     try:
         submission = Submission(repo_url=url, project=project, ref=ref, subfolder=subfolder, requested_by="cli")
     except ValidationError as error:
-        raise _fail(USAGE, "; ".join(e["msg"] for e in error.errors())) from error
-    _run(_submit(submission, watch=watch, as_json=as_json))
+        raise fail(USAGE, "; ".join(e["msg"] for e in error.errors())) from error
+    finish(_submit(submission, watch=watch, as_json=as_json))
 
 
 @app.command()
 def watch(run: RunId, *, as_json: AsJson = False) -> None:
     """Follow a run to its end; exit code 1 where it failed."""
-    _run(_watch(run, as_json=as_json))
+    finish(_watch(run, as_json=as_json))
 
 
 @app.command()
 def runs(*, as_json: AsJson = False) -> None:
     """List all runs, newest first."""
-    _run(_runs(as_json=as_json))
+    finish(_runs(as_json=as_json))
 
 
 @app.command()
 def show(run: RunId, *, as_json: AsJson = False) -> None:
     """Show one run: decision, files, images, commit, jobs, healing, template."""
-    _run(_show(run, as_json=as_json))
+    finish(_show(run, as_json=as_json))
 
 
 @app.command()
@@ -111,22 +111,7 @@ def events(
     as_json: AsJson = False,
 ) -> None:
     """List events in the order of the log."""
-    _run(_events(run, as_json=as_json))
-
-
-@app.command()
-def analyze(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="URLs of repositories, or folders")],
-    *,
-    ref: Annotated[str | None, typer.Option(help="branch, tag or commit; not of a folder with files")] = None,
-    subfolder: Annotated[str, typer.Option(help="only this folder of each source")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Say what repositories are: language, framework, version, commands. Nothing else has to run."""
-    from greenrun.analyze import print_all  # noqa: PLC0415 - what it needs takes time to load
-
-    if _run(print_all(sources, ref, subfolder, as_json=as_json)):
-        raise typer.Exit(FAILED)
+    finish(_events(run, as_json=as_json))
 
 
 @app.command()
@@ -134,7 +119,7 @@ def doctor(*, as_json: AsJson = False) -> None:
     """Check every dependency and say what to do about what is missing; exit code 3 where something is."""
     from greenrun.doctor import examine  # noqa: PLC0415 - what it needs takes time to load
 
-    findings = _run(examine(_values()))
+    findings = finish(examine(_values()))
     if as_json:
         _print_json([finding.document() for finding in findings])
     else:
@@ -156,7 +141,7 @@ def sandbox_gitlab(
     registry: Annotated[str | None, typer.Option(help="host:port of the registry that jobs pull from")] = None,
 ) -> None:
     """Run the sandbox's GitLab alone until Ctrl-C."""
-    _run(_sandbox_gitlab(data, token, port, registry))
+    finish(_sandbox_gitlab(data, token, port, registry))
 
 
 def main() -> None:
@@ -293,23 +278,6 @@ def _stop_signal() -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
-
-
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    """The result of the work; an error on purpose becomes one sentence and an exit code."""
-    try:
-        return asyncio.run(work)
-    except Retry as error:
-        raise _fail(UNAVAILABLE, str(error)) from error
-    except GreenrunError as error:
-        raise _fail(FAILED, str(error)) from error
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def _fail(code: int, sentence: str) -> typer.Exit:
-    errors.print(f"greenrun: {sentence}", style="red", markup=False, highlight=False)
-    return typer.Exit(code)
 
 
 def _print_json(document: Any) -> None:

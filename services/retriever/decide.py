@@ -4,26 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from services.retriever import families
 from shared.events import Analysis, Candidate, Decision, RepoAnalyzed, Template, TemplateResolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-# Languages whose templates help each other: what differs is a build step, not the tools.
-RELATED_LANGUAGES: dict[str, tuple[str, ...]] = {
-    "javascript": ("typescript",),
-    "typescript": ("javascript",),
-}
-
-# Frameworks that are built, served and tested alike, so that one's template is nearly the other's.
-FRAMEWORK_FAMILIES: tuple[frozenset[str], ...] = (
-    frozenset({"flask", "bottle", "quart", "falcon", "pyramid", "cherrypy"}),
-    frozenset({"fastapi", "starlette", "litestar", "sanic", "aiohttp"}),
-    frozenset({"express", "koa", "fastify", "hapi", "hono", "restify"}),
-    frozenset({"react", "vue", "vite", "svelte", "angular", "solid", "preact"}),
-    frozenset({"nextjs", "nuxt", "remix", "sveltekit", "astro"}),
-    frozenset({"sinatra", "roda", "hanami", "grape", "padrino"}),
-)
 
 # Weights of the structured score; they add up to 100. Language and framework decide first, the package manager
 # next: it is what a plain language filter gets wrong most.
@@ -32,15 +17,15 @@ WEIGHTS = {"language": 40.0, "framework": 30.0, "package_manager": 15.0, "versio
 
 def languages_for(analysis: Analysis) -> list[str]:
     """The languages whose templates are worth looking at, the repository's own first."""
-    return [analysis.language, *RELATED_LANGUAGES.get(analysis.language, ())]
+    return families.relatives(analysis.language)
 
 
 def score(template: Template, analysis: Analysis) -> dict[str, float]:
     """Points by component; the sum is between 0 and 100."""
     likeness = {
-        "language": 1.0 if template.language == analysis.language else 0.5,
-        "framework": _framework_likeness(template.framework, analysis.framework),
-        "package_manager": float(template.package_manager == analysis.package_manager),
+        "language": families.language_likeness(template.language, analysis.language),
+        "framework": families.framework_likeness(template.framework, analysis.framework),
+        "package_manager": families.manager_likeness(template.package_manager, analysis.package_manager),
         "version": _version_likeness(template.version, analysis.release),
         "dependencies": _overlap(template.dependencies, [d.name for d in analysis.dependencies]),
     }
@@ -113,13 +98,6 @@ def _order(row: tuple[Template, Candidate]) -> tuple[float, bool, bool, int, str
         -template.stages_count,
         template.id,
     )
-
-
-def _framework_likeness(ours: str | None, theirs: str | None) -> float:
-    """1 for the same (or none on both sides), 0.5 within a family, else 0."""
-    if ours == theirs:
-        return 1.0
-    return 0.5 * any({ours, theirs} <= family for family in FRAMEWORK_FAMILIES)
 
 
 def _version_likeness(ours: str | None, theirs: str | None) -> float:

@@ -1,4 +1,4 @@
-"""`greenrun analyze`: folders and addresses, JSON and cards, without anything running."""
+"""`greenrun analyze` and `generate`: folders and addresses, JSON and text, without anything running."""
 
 from __future__ import annotations
 
@@ -13,14 +13,21 @@ import pytest
 
 from services.analyzer import detect
 from shared.adapters.folder import FolderSource
+from shared.ci.lint import check
 from shared.errors import Reject
+from shared.events import Files
 from shared.settings import SourceSettings
 
 
 def analyze(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """`greenrun analyze`."""
+    return greenrun("analyze", *arguments, cwd=cwd)
+
+
+def greenrun(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, with no setting from outside."""
     environment = {"PATH": os.environ["PATH"], "COLUMNS": "120", "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-c", "from greenrun.cli import main; main()", "analyze", *arguments]
+    command = [sys.executable, "-c", "from greenrun.cli import main; main()", *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=60, env=environment)
 
 
@@ -107,6 +114,40 @@ def test_a_bare_repository_is_read_at_a_ref(shop: Path) -> None:
     assert json.loads(analyze("--json", "shop.git", cwd=shop).stdout)["framework"] == "django"
     assert json.loads(analyze("--json", "--ref", "HEAD~1", "shop.git", cwd=shop).stdout)["framework"] == "flask"
     assert "has no commit gone" in json.loads(analyze("--json", "--ref", "gone", "shop.git", cwd=shop).stdout)["error"]
+
+
+def test_the_files_of_a_repository_without_anything_running(shop: Path) -> None:
+    """Printed for one, written for several; what has no recipe says so and harms no other."""
+    one = json.loads(greenrun("generate", "--json", "--registry", "nexus.example:5000", "shop", cwd=shop).stdout)
+    assert (one["language"], one["origin"]) == ("python", "rules")
+    files = Files(pipeline=one["files"][".gitlab-ci.yml"], dockerfile=one["files"]["Dockerfile"])
+    assert check(files, registry="nexus.example:5000") == ()
+    (shop / "cobol").mkdir()
+    (shop / "cobol" / "main.cbl").write_text("x")
+    done = greenrun("generate", "--json", "--out", "out", "shop", "cobol", "mono", cwd=shop)
+    assert done.returncode == 1
+    _, cobol, mono = (json.loads(line) for line in done.stdout.splitlines())
+    assert "no recipe for the language 'cobol'" in cobol["error"]
+    assert mono["written_to"] == "out/mono"
+    assert "web" in (shop / "out" / "mono" / "Dockerfile").read_text()
+    assert (shop / "out" / "shop" / ".gitlab-ci.yml").is_file()
+    assert "FROM" in greenrun("generate", "shop", cwd=shop).stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (("--builder", "x"), "kaniko"),
+        (("--provider", "gpt"), "LLM_PROVIDER is 'gpt'"),
+        (("--out", "/proc/x"), "cannot be"),
+    ],
+)
+def test_a_wrong_option_of_generate_is_one_sentence(shop: Path, option: tuple[str, str], words: str) -> None:
+    """No traceback; it says what there is."""
+    done = greenrun("generate", *option, "shop", cwd=shop)
+    assert done.returncode in {1, 2}
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def source(**settings: Any) -> FolderSource:

@@ -1,0 +1,37 @@
+"""How a command ends: one sentence on standard error and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+
+from shared.errors import GreenrunError, Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+# A run (or a source) failed; a wrong call; something outside is not available.
+FAILED, USAGE, UNAVAILABLE = 1, 2, 3
+
+errors = Console(stderr=True)
+
+
+def finish(work: Coroutine[Any, Any, Any]) -> Any:
+    """The result of the work; an error on purpose becomes one sentence and an exit code."""
+    try:
+        return asyncio.run(work)
+    except Retry as error:
+        raise fail(UNAVAILABLE, str(error)) from error
+    except GreenrunError as error:
+        raise fail(FAILED, str(error)) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def fail(code: int, sentence: str) -> typer.Exit:
+    """The exit with this code, once the sentence is printed; raise it."""
+    errors.print(f"greenrun: {sentence}", style="red", markup=False, highlight=False)
+    return typer.Exit(code)
