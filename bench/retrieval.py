@@ -57,7 +57,7 @@ def scores(templates: list[Template], queries: list[tuple[Analysis, list[str]]])
 
 def ranking(templates: list[Template], analysis: Analysis) -> list[str]:
     """The ids, best first, of the templates that the store would give for this repository."""
-    languages = set(decide.languages_for(analysis))
+    languages = set(decide.wanted(analysis).languages)
     near = [template for template in templates if template.language in languages]
     return [template.id for template, _ in decide.rank(near, analysis)]
 
@@ -88,12 +88,14 @@ async def sizes(counts: list[int]) -> None:
                     for number in range(count):
                         one = templates[number % len(templates)]
                         await store.put(one.model_copy(update={"id": f"{one.id}_{number}"}))
-                    times = []
-                    for analysis, _ in queries:
+                    times, right = [], 0
+                    for analysis, accepted in queries:
                         began = time.perf_counter()
-                        decide.rank(await store.find(decide.languages_for(analysis)), analysis)
+                        ranked = decide.rank(await store.find(decide.wanted(analysis)), analysis)
                         times.append((time.perf_counter() - began) * 1000)
-        print(f"{count:7} templates: p50 {statistics.median(times):.1f} ms, max {max(times):.1f} ms")
+                        right += ranked[0][0].id.rpartition("_")[0] in accepted
+        spread = f"p50 {statistics.median(times):.1f} ms, max {max(times):.1f} ms"
+        print(f"{count:7} templates: {spread}; first right {right} of {len(queries)}")
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ Every method raises `shared.errors.Retry` where the other side is not available 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -52,15 +52,33 @@ class Blobs(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a repository asks of the templates.
+
+    `languages`: any of these. `frameworks`: levels, the nearest first, each with the names that are equally near, the
+    empty name for a plain program; any other framework comes last. `likes`: feature (`name=value`) → weight, by which
+    the nearest of very many are found.
+    """
+
+    languages: tuple[str, ...]
+    frameworks: tuple[tuple[str, ...], ...] = ()
+    likes: Mapping[str, float] = field(default_factory=dict)
+
+
 class TemplateStore(Protocol):
     """The templates in ChromaDB."""
 
-    async def find(self, languages: Sequence[str]) -> list[Template]:
-        """All templates for any of these languages, from both collections."""
+    async def find(self, wanted: Wanted) -> list[Template]:
+        """The templates worth ranking, from both collections; all of them where there are few."""
         ...
 
     async def put(self, template: Template) -> bool:
         """Store by id; True where it was new, False where the same id existed."""
+        ...
+
+    async def remove(self, template_id: str) -> bool:
+        """Whether there was such a template; it is gone now."""
         ...
 
     async def get(self, template_id: str) -> Template | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from services.retriever import families
 from shared.events import Analysis, Candidate, Decision, RepoAnalyzed, Template, TemplateResolved
+from shared.ports import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,9 +16,22 @@ if TYPE_CHECKING:
 WEIGHTS = {"language": 40.0, "framework": 30.0, "package_manager": 15.0, "version": 10.0, "dependencies": 5.0}
 
 
-def languages_for(analysis: Analysis) -> list[str]:
-    """The languages whose templates are worth looking at, the repository's own first."""
-    return families.relatives(analysis.language)
+def wanted(analysis: Analysis) -> Wanted:
+    """What the store is asked for: languages and frameworks by their nearness, and the weights of the score below."""
+    languages = families.languages_like(analysis.language)
+    frameworks = families.frameworks_like(analysis.framework)
+    levels = sorted({likeness for _, likeness in frameworks}, reverse=True)
+    names = [dependency.name for dependency in analysis.dependencies][:50]
+    likes = {f"language={name}": WEIGHTS["language"] * likeness for name, likeness in languages}
+    likes |= {f"framework={name}": WEIGHTS["framework"] * likeness for name, likeness in frameworks}
+    likes |= {f"package_manager={analysis.package_manager}": WEIGHTS["package_manager"]}
+    likes |= {f"version={analysis.release}": WEIGHTS["version"]}
+    likes |= {f"dependency={name}": WEIGHTS["dependencies"] / len(names) for name in names}
+    return Wanted(
+        languages=tuple(name for name, _ in languages),
+        frameworks=tuple(tuple(name for name, one in frameworks if one == level) for level in levels),
+        likes=likes,
+    )
 
 
 def score(template: Template, analysis: Analysis) -> dict[str, float]:

@@ -116,6 +116,20 @@ def manager_likeness(ours: str | None, theirs: str | None) -> float:
     return 1.0 if one == other else 0.3 * any({one, other} <= family for family in MANAGERS)
 
 
+def languages_like(language: str) -> list[tuple[str, float]]:
+    """The languages by which a template may be stored, each with its likeness."""
+    return [(name, language_likeness(name, language)) for name in relatives(language)]
+
+
+def frameworks_like(framework: str | None) -> list[tuple[str, float]]:
+    """The frameworks by which a template may be stored, each with its likeness; the empty name is a plain program."""
+    own = name_of(framework)
+    groups = [group for group in (*FAMILIES, *KINDS.values(), PLAIN) if own in group]
+    near = {own, *(name for group in groups for name in group)}
+    near |= {alias for alias, name in ALIASES.items() if name in near}
+    return [(name, framework_likeness(name, own)) for name in sorted(near)]
+
+
 def relatives(language: str) -> list[str]:
     """The language itself and those whose templates help it, the nearest first; aliases included."""
     own = name_of(language)

@@ -36,7 +36,7 @@ async def connect(settings: Settings, _bus: Bus) -> AsyncIterator[Deps]:
 
 async def retrieve(event: RepoAnalyzed, deps: Deps) -> TemplateResolved:
     """The path for this repository."""
-    found = await deps.templates.find(decide.languages_for(event.analysis))
+    found = await deps.templates.find(decide.wanted(event.analysis))
     return decide.resolve(event, found, keep=deps.candidates)
 
 

@@ -22,17 +22,21 @@ from shared.errors import Reject, Retry
 from shared.events import Template
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 
     from chromadb.api.async_api import AsyncClientAPI
     from chromadb.api.models.AsyncCollection import AsyncCollection
     from chromadb.api.types import Where
 
+    from shared.ports import Wanted
     from shared.settings import ChromaSettings
 
 COLLECTIONS = ("successful_pipelines", "pipeline_templates")
 EMBEDDER = "feature-hash-256-v1"
 DIMENSIONS = 256
+# So many of one level are ranked, the vector says which; and with so many no further level is asked for.
+NEAREST = 64
+ENOUGH = 8
 
 T = TypeVar("T")
 
@@ -49,6 +53,7 @@ class ChromaTemplates:
         self._port = settings.chromadb_port
         self._timeout = settings.chromadb_timeout
         self._client: AsyncClientAPI | None = None
+        self._collections: dict[str, AsyncCollection] = {}
         self._connecting = asyncio.Lock()
 
     @classmethod
@@ -68,20 +73,51 @@ class ChromaTemplates:
             # The client has no public way to be closed; its server object closes on leaving its context.
             await client._server.__aexit__(None, None, None)  # type: ignore[attr-defined] # noqa: SLF001
 
-    async def find(self, languages: Sequence[str]) -> list[Template]:
-        """All templates for any of these languages, from both collections; records that are no templates are left out.
+    async def find(self, wanted: Wanted) -> list[Template]:
+        """The templates worth ranking: level by level of the frameworks until there are enough, of each level the
+        nearest to what is liked. Records that are no templates are left out.
 
         Raises Retry where Chroma does not answer in time, Reject where a collection has another embedder.
         """
+        found: dict[str, Template] = {}
+        for frameworks in (*wanted.frameworks, ()):
+            several = await asyncio.gather(*(self._nearest(name, wanted, frameworks) for name in COLLECTIONS))
+            found |= {template.id: template for templates in several for template in templates}
+            if len(found) >= ENOUGH:
+                break
+        return list(found.values())
+
+    async def _nearest(self, name: str, wanted: Wanted, frameworks: Sequence[str]) -> list[Template]:
+        """The nearest of one collection with one of the frameworks, or with any."""
+        collection = await self._collection(name)
+        where = _any_of("language", wanted.languages)
+        if frameworks:
+            where = {"$and": [where, _any_of("framework", frameworks)]}
+        vector: list[Sequence[float]] = [feature_hash(wanted.likes).tolist()]
+        rows = await self._call(
+            collection.query(query_embeddings=vector, n_results=NEAREST, where=where, include=["documents"])
+        )
+        documents = (rows["documents"] or [[]])[0]
+        return [template for template in map(_decode, documents) if template is not None]
+
+    async def all(self) -> list[Template]:
+        """Every template of both collections, by id."""
         found: list[Template] = []
         for name in COLLECTIONS:
             collection = await self._collection(name)
-            wanted: list[str | int | float | bool] = [*languages]
-            any_of: Literal["$in", "$nin"] = "$in"
-            where: Where = {"language": {any_of: wanted}}
-            rows = await self._call(collection.get(where=where, include=["documents"]))
-            found += [t for t in map(_decode, rows["documents"] or []) if t is not None]
-        return found
+            rows = await self._call(collection.get(include=["documents"]))
+            found += [template for template in map(_decode, rows["documents"] or []) if template is not None]
+        return sorted(found, key=lambda template: template.id)
+
+    async def remove(self, template_id: str) -> bool:
+        """Whether there was such a template; it is gone now, from either collection."""
+        there = False
+        for name in COLLECTIONS:
+            collection = await self._collection(name)
+            if (await self._call(collection.get(ids=[template_id], include=[])))["ids"]:
+                await self._call(collection.delete(ids=[template_id]))
+                there = True
+        return there
 
     async def get(self, template_id: str) -> Template | None:
         """One template by id, from either collection; None where there is none."""
@@ -98,7 +134,7 @@ class ChromaTemplates:
         existing = await self._call(collection.get(ids=[template.id], include=[]))
         if existing["ids"]:
             return False
-        vector: list[Sequence[float]] = [feature_hash(descriptor(template)).tolist()]
+        vector: list[Sequence[float]] = [feature_hash(dict.fromkeys(descriptor(template), 1.0)).tolist()]
         await self._call(
             collection.add(
                 ids=[template.id],
@@ -111,6 +147,8 @@ class ChromaTemplates:
 
     async def _collection(self, name: str) -> AsyncCollection:
         """The collection, made where it is missing; refused where its vectors come from another embedder."""
+        if name in self._collections:
+            return self._collections[name]
         client = await self._connected()
         collection = await self._call(
             client.get_or_create_collection(
@@ -120,6 +158,7 @@ class ChromaTemplates:
         embedder = (collection.metadata or {}).get("embedder")
         if embedder != EMBEDDER:
             raise Reject(f"the Chroma collection {name} was made with the embedder {embedder}, not {EMBEDDER}")
+        self._collections[name] = collection
         return collection
 
     async def _connected(self) -> AsyncClientAPI:
@@ -135,6 +174,8 @@ class ChromaTemplates:
         try:
             return await asyncio.wait_for(call, self._timeout)
         except (httpx.HTTPError, ChromaError, ValueError, TimeoutError) as error:
+            # A server that was wiped knows none of the collections that it gave out before.
+            self._collections.clear()
             words = str(error) or type(error).__name__
             raise Retry(f"ChromaDB at {self._host}:{self._port} does not answer: {words}") from error
 
@@ -146,22 +187,33 @@ def descriptor(template: Template) -> list[str]:
     return tokens + [f"dependency={name}" for name in template.dependencies]
 
 
-def feature_hash(tokens: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """A unit vector of `DIMENSIONS` float32: each token adds ±1 at a place that its sha256 decides."""
+def feature_hash(weights: Mapping[str, float]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """A unit vector of `DIMENSIONS` float32: each token adds its weight, or takes it, at a place its sha256 decides.
+
+    With nothing to add the vector is that of the empty token, because Chroma compares by angle.
+    """
     vector = np.zeros(DIMENSIONS, dtype=np.float32)
-    for token in tokens:
+    for token, weight in (weights or {"": 1.0}).items():
         digest = hashlib.sha256(token.encode()).digest()
-        vector[int.from_bytes(digest[:4], "big") % DIMENSIONS] += 1.0 if digest[4] % 2 else -1.0
+        vector[int.from_bytes(digest[:4], "big") % DIMENSIONS] += weight if digest[4] % 2 else -weight
     length = float(np.linalg.norm(vector))
     return vector / np.float32(length) if length else vector
 
 
 def _metadata(template: Template) -> dict[str, str | int | float | bool]:
-    """What Chroma may filter by; it refuses None, so an absent field is left out."""
+    """What Chroma may filter by; it refuses None, so an absent field is left out, and no framework is an empty name."""
     fields = template.model_dump(
         include={"language", "framework", "version", "package_manager", "build_tool", "stages_count"}
     )
-    return {name: value for name, value in fields.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None} | {
+        "framework": template.framework or ""
+    }
+
+
+def _any_of(name: str, values: Sequence[str]) -> Where:
+    wanted: list[str | int | float | bool] = [*values]
+    any_of: Literal["$in", "$nin"] = "$in"
+    return {name: {any_of: wanted}}
 
 
 def _decode(document: str) -> Template | None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from shared.events import Template
+from shared.ports import Wanted
 
 
 class FakeTemplates:
@@ -14,13 +13,17 @@ class FakeTemplates:
         """Holds these templates from the start."""
         self.stored = {template.id: template for template in templates}
 
-    async def find(self, languages: Sequence[str]) -> list[Template]:
+    async def find(self, wanted: Wanted) -> list[Template]:
         """Those of any of the languages."""
-        return [template for template in self.stored.values() if template.language in languages]
+        return [template for template in self.stored.values() if template.language in wanted.languages]
 
     async def get(self, template_id: str) -> Template | None:
         """The one with this id."""
         return self.stored.get(template_id)
+
+    async def remove(self, template_id: str) -> bool:
+        """True where it was there."""
+        return self.stored.pop(template_id, None) is not None
 
     async def put(self, template: Template) -> bool:
         """True where the id was new."""

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from greenrun import embedded
-from shared.adapters.templates import ChromaTemplates, feature_hash
+from shared.adapters.templates import NEAREST, ChromaTemplates, feature_hash
 from shared.errors import Reject, Retry
 from shared.events import Template
-from shared.ports import TemplateStore
+from shared.ports import TemplateStore, Wanted
 from shared.settings import ChromaSettings
 from tests.fakes.templates import FakeTemplates
 
@@ -31,6 +31,11 @@ FLASK = Template(
     dockerfile="FROM scratch\n",
 )
 RAILS = Template(id="rails", collection="pipeline_templates", language="ruby", framework="rails", pipeline="x")
+
+
+def wanted(*languages: str) -> Wanted:
+    """What a Flask application asks for, of these languages."""
+    return Wanted(languages, (("flask",), ("bottle", "")), {"framework=flask": 30.0})
 
 
 @pytest.fixture
@@ -55,24 +60,42 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 async def test_a_template_comes_back_as_it_was_stored(store: TemplateStore) -> None:
     """What the learner stored is what the retriever finds, field by field."""
     assert await store.put(FLASK) is True
-    assert await store.find(["python"]) == [FLASK]
+    assert await store.find(wanted("python")) == [FLASK]
     assert await store.get(FLASK.id) == FLASK
 
 
 async def test_the_same_id_is_stored_once(store: TemplateStore) -> None:
     """A redelivered learner finds its own template and says so."""
     assert [await store.put(FLASK), await store.put(FLASK)] == [True, False]
-    assert len(await store.find(["python"])) == 1
+    assert len(await store.find(wanted("python"))) == 1
 
 
 async def test_both_collections_are_searched_and_filtered_by_language(store: TemplateStore) -> None:
     """Golden and proven templates are found together, those of other languages are not."""
     await store.put(FLASK)
     await store.put(RAILS)
-    assert {t.id for t in await store.find(["ruby", "python"])} == {FLASK.id, RAILS.id}
-    assert await store.find(["ruby"]) == [RAILS]
-    assert await store.find(["go"]) == []
+    assert {t.id for t in await store.find(wanted("ruby", "python"))} == {FLASK.id, RAILS.id}
+    assert await store.find(wanted("ruby")) == [RAILS]
+    assert await store.find(wanted("go")) == []
     assert await store.get("nobody") is None
+
+
+async def test_what_is_removed_is_gone(store: TemplateStore) -> None:
+    """And says whether it was there."""
+    await store.put(FLASK)
+    assert [await store.remove(FLASK.id), await store.remove(FLASK.id)] == [True, False]
+    assert await store.find(wanted("python")) == []
+
+
+async def test_of_very_many_the_nearest_are_found(chroma_settings: ChromaSettings) -> None:
+    """Among hundreds of another framework the one that is liked, and no more than can be ranked."""
+    async with ChromaTemplates.connect(chroma_settings) as store:
+        for number in range(200):
+            await store.put(FLASK.model_copy(update={"id": f"django_{number}", "framework": "django"}))
+        await store.put(FLASK)
+        found = await store.find(wanted("python"))
+    assert FLASK in found
+    assert len(found) <= NEAREST
 
 
 async def test_a_server_that_is_down_is_a_retry(tmp_path: Path, templates: AsyncExitStack) -> None:
@@ -82,13 +105,13 @@ async def test_a_server_that_is_down_is_a_retry(tmp_path: Path, templates: Async
         ChromaTemplates.connect(ChromaSettings(chromadb_host="127.0.0.1", chromadb_port=port))
     )
     with pytest.raises(Retry, match=f"ChromaDB at 127.0.0.1:{port} does not answer"):
-        await store.find(["python"])
+        await store.find(wanted("python"))
     async with embedded.chroma(tmp_path / "chroma", port=port):
         assert await store.put(FLASK)
     with pytest.raises(Retry):
-        await store.find(["python"])
+        await store.find(wanted("python"))
     async with embedded.chroma(tmp_path / "chroma", port=port):
-        assert await store.find(["python"]) == [FLASK]
+        assert await store.find(wanted("python")) == [FLASK]
 
 
 async def test_a_collection_of_another_embedder_is_refused(chroma_settings: ChromaSettings) -> None:
@@ -97,12 +120,13 @@ async def test_a_collection_of_another_embedder_is_refused(chroma_settings: Chro
     await client.create_collection("pipeline_templates", metadata={"embedder": "other"}, embedding_function=None)
     async with ChromaTemplates.connect(chroma_settings) as store:
         with pytest.raises(Reject, match="embedder other"):
-            await store.find(["python"])
+            await store.find(wanted("python"))
 
 
 def test_the_feature_hash_is_a_deterministic_unit_vector() -> None:
     """The same descriptor gives the same vector on every machine; another one gives another."""
-    one, again, other = feature_hash(["a=1", "b=2"]), feature_hash(["a=1", "b=2"]), feature_hash(["a=1"])
+    both = {"a=1": 1.0, "b=2": 1.0}
+    one, again, other = feature_hash(both), feature_hash(both), feature_hash({"a=1": 1.0})
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
     assert float(np.linalg.norm(one)) == pytest.approx(1.0)
