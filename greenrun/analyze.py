@@ -75,6 +75,12 @@ async def examine(source: str, ref: str | None, subfolder: str, settings: Settin
             return Result(source, error=str(error))
 
 
+async def analysis_of(source: str) -> Analysis:
+    """What one source is; GreenrunError where it cannot be read."""
+    settings = Settings()
+    return _analysis(await _snapshot(source, None, settings), "")
+
+
 async def _snapshot(source: str, ref: str | None, settings: Settings) -> Snapshot:
     """A bare repository is read from its objects, another folder as it is; all else is the address of a repository."""
     folder = Path(source)

@@ -21,9 +21,10 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from greenrun import embedded, offline, view
+from greenrun import embedded, offline, templates, view
 from greenrun.exits import FAILED, UNAVAILABLE, USAGE, fail, finish
 from greenrun.follow import follow, record_json
+from greenrun.place import values
 from shared.errors import GreenrunError, Retry
 from shared.events import RepoSubmitted, Submission
 from shared.history import fold
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 sandbox_app = typer.Typer(no_args_is_help=True, help="The stand-ins for what lies outside greenrun.")
 app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(templates.app, name="templates")
 app.command()(offline.analyze)
 app.command()(offline.generate)
 
@@ -119,7 +121,7 @@ def doctor(*, as_json: AsJson = False) -> None:
     """Check every dependency and say what to do about what is missing; exit code 3 where something is."""
     from greenrun.doctor import examine  # noqa: PLC0415 - what it needs takes time to load
 
-    findings = finish(examine(_values()))
+    findings = finish(examine(values()))
     if as_json:
         _print_json([finding.document() for finding in findings])
     else:
@@ -252,7 +254,7 @@ async def _history(bus: Bus, run_id: str) -> list[Recorded]:
 @asynccontextmanager
 async def _bus() -> AsyncIterator[Bus]:
     """The log of the running system; Retry where nothing answers, instead of waiting for ever."""
-    settings = CommonSettings(**_values())
+    settings = CommonSettings(**values())
     try:
         await embedded.reachable(settings.nats_url)
     except (OSError, TimeoutError) as error:
@@ -262,14 +264,6 @@ async def _bus() -> AsyncIterator[Bus]:
 
     async with Bus.connect(settings, "cli") as bus:
         yield bus
-
-
-def _values() -> dict[str, Any]:
-    """The settings of the system that `greenrun up` runs here; a variable of the environment comes before them."""
-    from greenrun import local  # noqa: PLC0415 - the embedded parts are an extra
-
-    values = local.running(local.default_home())
-    return {name: value for name, value in values.items() if not os.environ.get(name.upper())}
 
 
 def _stop_signal() -> asyncio.Event:

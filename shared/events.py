@@ -146,6 +146,19 @@ class Files(Fact):
         return hashlib.sha256((self.pipeline + self.dockerfile).encode()).hexdigest()
 
 
+class Provenance(Fact):
+    """Where a proven template comes from; `duration` of its pipeline in seconds."""
+
+    run_id: str
+    project_path: str
+    commit_sha: str
+    pipeline_id: int | None = None
+    attempts: int = 1
+    origin: Origin
+    template_id: str | None = None
+    duration: float | None = None
+
+
 class Template(Fact):
     """A stored pair of files (or one of them) and what it assumes of a repository.
 
@@ -166,6 +179,7 @@ class Template(Fact):
     root: str = ""
     pipeline: str | None = None
     dockerfile: str | None = None
+    provenance: Provenance | None = None
 
 
 class Candidate(Fact):

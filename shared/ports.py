@@ -58,10 +58,11 @@ class Wanted:
 
     `languages`: any of these. `frameworks`: levels, the nearest first, each with the names that are equally near, the
     empty name for a plain program; any other framework comes last. `likes`: feature (`name=value`) → weight, by which
-    the nearest of very many are found.
+    the nearest of very many are found. A template of the same package manager comes before the others of its level.
     """
 
     languages: tuple[str, ...]
+    package_manager: str | None = None
     frameworks: tuple[tuple[str, ...], ...] = ()
     likes: Mapping[str, float] = field(default_factory=dict)
 

@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from shared.ci.parameters import with_registry
 from shared.events import Files, FilesGenerated, Proposal, RunFailed, TemplateResolved
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ ANSWER_SCHEMA: dict[str, object] = {
 }
 MAX_ANSWER = 200_000
 MAX_FACTS = 20_000
-REGISTRY_LINE = re.compile(r"""^(\s*REGISTRY:\s*|\s*ARG\s+REGISTRY=)["']?[^\s"'#]+["']?[ \t]*$""", re.MULTILINE)
 
 
 class Unusable(ValueError):  # noqa: N818 - what the answer is
@@ -34,14 +34,7 @@ def from_template(event: TemplateResolved, registry: str) -> Files | None:
     template = event.template
     if template is None or template.pipeline is None or template.dockerfile is None:
         return None
-    return Files(
-        pipeline=with_registry(template.pipeline, registry), dockerfile=with_registry(template.dockerfile, registry)
-    )
-
-
-def with_registry(text: str, registry: str) -> str:
-    """The text with this registry where it declares REGISTRY, which is the only place where a file names it."""
-    return REGISTRY_LINE.sub(lambda match: match[1] + _like(match[0], registry), text)
+    return with_registry(Files(pipeline=template.pipeline, dockerfile=template.dockerfile), registry)
 
 
 def facts(event: TemplateResolved) -> str:
@@ -110,7 +103,3 @@ def _files(document: dict[str, Any]) -> Files:
             raise Unusable(f"{name} is not a text")
         texts[name] = "".join(c for c in text if c.isprintable() or c in "\n\t").strip() + "\n"
     return Files(pipeline=texts["pipeline"], dockerfile=texts["dockerfile"])
-
-
-def _like(line: str, registry: str) -> str:
-    return f'"{registry}"' if ":" in line.split("REGISTRY")[1][:1] else registry

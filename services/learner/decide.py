@@ -4,30 +4,54 @@ from __future__ import annotations
 
 import re
 
-from shared.events import PipelinePassed, Template, TemplateStored
+from shared.ci.gate import gate, whens
+from shared.ci.parameters import generalised
+from shared.events import Analysis, Files, PipelinePassed, Provenance, Template, TemplateStored
 
 COLLECTION = "successful_pipelines"
 
 
 def template_of(event: PipelinePassed) -> Template:
-    """The proven files as a template with the id `manual_{language}_{framework}_{hash12}` (the seed's form)."""
-    proposal, analysis = event.proposal, event.proposal.analysis
+    """The proven files as a template, with where they come from."""
+    files = generalised(event.proposal.files, event.commit.project_path)
+    stages = len({job.stage for job in event.pipeline.jobs})
+    provenance = Provenance(
+        run_id=event.run_id,
+        project_path=event.commit.project_path,
+        commit_sha=event.commit.sha,
+        pipeline_id=event.pipeline.id,
+        attempts=event.attempt,
+        origin=event.proposal.origin,
+        template_id=event.proposal.template_id,
+        duration=event.pipeline.duration,
+    )
+    template = template_for(event.proposal.analysis, files, collection=COLLECTION, stages=stages)
+    return template.model_copy(update={"provenance": provenance})
+
+
+def template_for(analysis: Analysis, files: Files, *, collection: str, stages: int) -> Template:
+    """The template of files for repositories like this one; its id is `manual_{language}_{framework}_{hash12}`."""
     return Template(
-        id=template_id(analysis.language, analysis.framework, proposal.files.digest()),
-        collection=COLLECTION,
+        id=template_id(analysis.language, analysis.framework, files.digest()),
+        collection=collection,
         language=analysis.language,
         framework=analysis.framework,
         version=analysis.release,
         package_manager=analysis.package_manager,
         build_tool=analysis.build_tool,
-        stages_count=len({job.stage for job in event.pipeline.jobs}),
+        stages_count=stages,
         dependencies=tuple(d.name for d in analysis.dependencies if not d.dev),
         commands=analysis.commands,
         entry_point=analysis.entry_point,
         root=analysis.root,
-        pipeline=proposal.files.pipeline,
-        dockerfile=proposal.files.dockerfile,
+        pipeline=files.pipeline,
+        dockerfile=files.dockerfile,
     )
+
+
+def unproven(event: PipelinePassed) -> tuple[str, ...]:
+    """Why the files of this event are not proven, job by job: the gate once more; empty where they are."""
+    return gate(event.pipeline.jobs, whens(event.proposal.files))
 
 
 def template_id(language: str, framework: str | None, digest: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from services.learner import decide
 from services.learner.settings import Settings
 from shared.adapters.templates import ChromaTemplates
+from shared.errors import Reject
 from shared.events import PipelinePassed, TemplateStored
 from shared.service import Service
 
@@ -34,7 +35,12 @@ async def connect(settings: Settings, _bus: Bus) -> AsyncIterator[Deps]:
 
 
 async def learn(event: PipelinePassed, deps: Deps) -> TemplateStored:
-    """Keep the files by their content: the same files are stored once, however often they pass."""
+    """Keep the files by their content: the same files are stored once, however often they pass.
+
+    Reject where the event itself shows a gate that is shut: what is not proven never becomes a template.
+    """
+    if reasons := decide.unproven(event):
+        raise Reject("the gate is shut, nothing is learned", evidence="\n".join(reasons))
     template = decide.template_of(event)
     new = await deps.templates.put(template)
     return decide.stored(event, template, new=new)

@@ -7,12 +7,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from shared.ci.document import parse
+from shared.ci.gate import gate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from shared.events import Files, Job, Outcome, Pipeline, Rerun
+    from shared.events import Job, Outcome, Pipeline, Rerun
 
 Verdict = Literal["running", "passed"]
 
@@ -28,8 +28,6 @@ MAX_YAML_ERRORS = 4000
 SECTIONS = re.compile(r"section_(?:start|end):\d+:[^\r\n]*\r?")
 ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-# What GitLab appends to the name of a job of `parallel`: " 2/5", or ": [linux, 3.12]".
-PARALLEL = re.compile(r"(?: \d+/\d+|: \[.*\])$")
 
 
 @dataclass(frozen=True)
@@ -69,11 +67,6 @@ def stands(sight: Sight, rerun: Rerun | None, age: float, pace: Pace, whens: Map
     return "deadline" if age >= pace.timeout else "running"
 
 
-def whens(files: Files) -> dict[str, str]:
-    """Job → its own `when`, from the files: GitLab's jobs API does not tell."""
-    return {name: _when(job) for name, job in parse(files.pipeline).resolved.items()}
-
-
 def verdict(pipeline: Pipeline, job_whens: Mapping[str, str]) -> Verdict | Outcome:
     """How the pipeline stands: still running, passed, or in which way it ended otherwise."""
     if pipeline.yaml_errors:
@@ -86,17 +79,6 @@ def verdict(pipeline: Pipeline, job_whens: Mapping[str, str]) -> Verdict | Outco
     if pipeline.status in {"canceled", "skipped"}:
         return "canceled" if pipeline.status == "canceled" else "skipped"
     return "failed" if pipeline.status == "failed" or gate(pipeline.jobs, job_whens) else "passed"
-
-
-def gate(jobs: Sequence[Job], job_whens: Mapping[str, str]) -> tuple[str, ...]:
-    """Why the gate stays shut, job by job; empty where it opens.
-
-    It demands `success` of every job, those that may fail included. The one exception is a job that by its own
-    `when: on_failure` did not run (design, section 5).
-    """
-    if not jobs:
-        return ("the pipeline has no jobs",)
-    return tuple(_why(job) for job in jobs if job.status != "success" and not _had_no_cause(job, job_whens))
 
 
 def reasons(outcome: Outcome, sight: Sight, sha: str, pace: Pace, job_whens: Mapping[str, str]) -> tuple[str, ...]:
@@ -163,30 +145,6 @@ def _last(text: str, limit: int) -> str:
 def _stale(rerun: Rerun | None, pipeline: Pipeline) -> bool:
     """Whether what is seen are still the attempts from before the rerun."""
     return rerun is not None and rerun.last_job_id > 0 and not rerun.begun(pipeline)
-
-
-def _had_no_cause(job: Job, job_whens: Mapping[str, str]) -> bool:
-    """Whether the job runs only on failure, and nothing failed."""
-    name = job.name if job.name in job_whens else PARALLEL.sub("", job.name)
-    return job.status == "skipped" and job_whens.get(name) == "on_failure"
-
-
-def _when(job: Mapping[str, object]) -> str:
-    """The job's `when`; with rules, `on_failure` only where every rule that adds the job says so.
-
-    A rule without `when` takes the job's (GitLab's CI/CD YAML reference, `rules`).
-    """
-    own, rules = str(job.get("when", "on_success")), job.get("rules")
-    if not isinstance(rules, list):
-        return own
-    said = {str(rule.get("when", own)) for rule in rules if isinstance(rule, dict)} - {"never"}
-    return said.pop() if len(said) == 1 else "on_success"
-
-
-def _why(job: Job) -> str:
-    allowed = " although it may fail" if job.allow_failure and job.status == "failed" else ""
-    reason = f" ({job.failure_reason})" if job.failure_reason else ""
-    return f"{job.name} in stage {job.stage} is {job.status}{reason}{allowed}"
 
 
 def _capped(sentences: Sequence[str]) -> tuple[str, ...]:

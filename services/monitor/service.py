@@ -12,6 +12,7 @@ from services.monitor import decide
 from services.monitor.settings import Settings
 from shared.adapters.blobs import BlobStore
 from shared.adapters.gitlab import GitLabClient
+from shared.ci.gate import whens as whens_of
 from shared.errors import Retry
 from shared.events import CommitCreated, Pipeline, PipelineFailed, PipelinePassed
 from shared.logging import logger
@@ -46,7 +47,7 @@ async def connect(settings: Settings, bus: Bus) -> AsyncIterator[Deps]:
 
 async def watch(event: CommitCreated, deps: Deps) -> PipelinePassed | PipelineFailed:
     """The end of the pipeline. An outage of GitLab does not end the watch; the deadline counts from the event."""
-    whens = decide.whens(event.proposal.files)
+    whens = whens_of(event.proposal.files)
     sight = decide.Sight()
     while True:
         wish = None
@@ -76,7 +77,7 @@ async def _look(event: CommitCreated, gitlab: GitLab, seen: Pipeline | None) -> 
 
 async def _failed(event: CommitCreated, deps: Deps, sight: decide.Sight, outcome: Outcome) -> PipelineFailed:
     """The failure with its evidence: reasons job by job, and the traces of the jobs that failed."""
-    whens = decide.whens(event.proposal.files)
+    whens = whens_of(event.proposal.files)
     reasons = decide.reasons(outcome, sight, event.commit.sha, deps.pace, whens)
     pipeline = decide.fitting(sight.pipeline or Pipeline(status="none"))
     limit = decide.excerpt_bytes(sum(job.status == "failed" for job in pipeline.jobs))

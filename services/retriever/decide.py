@@ -29,6 +29,7 @@ def wanted(analysis: Analysis) -> Wanted:
     likes |= {f"dependency={name}": WEIGHTS["dependencies"] / len(names) for name in names}
     return Wanted(
         languages=tuple(name for name, _ in languages),
+        package_manager=analysis.package_manager,
         frameworks=tuple(tuple(name for name, one in frameworks if one == level) for level in levels),
         likes=likes,
     )

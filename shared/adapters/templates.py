@@ -22,7 +22,7 @@ from shared.errors import Reject, Retry
 from shared.events import Template
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 
     from chromadb.api.async_api import AsyncClientAPI
     from chromadb.api.models.AsyncCollection import AsyncCollection
@@ -74,30 +74,31 @@ class ChromaTemplates:
             await client._server.__aexit__(None, None, None)  # type: ignore[attr-defined] # noqa: SLF001
 
     async def find(self, wanted: Wanted) -> list[Template]:
-        """The templates worth ranking: level by level of the frameworks until there are enough, of each level the
-        nearest to what is liked. Records that are no templates are left out.
+        """The templates worth ranking: level by level of the frameworks, of each the nearest, until there are enough.
 
-        Raises Retry where Chroma does not answer in time, Reject where a collection has another embedder.
+        Records that are no templates are left out. Raises Retry where Chroma does not answer in time, Reject where a
+        collection has another embedder.
         """
         found: dict[str, Template] = {}
-        for frameworks in (*wanted.frameworks, ()):
-            several = await asyncio.gather(*(self._nearest(name, wanted, frameworks) for name in COLLECTIONS))
+        for where, exact in _levels(wanted):
+            several = await asyncio.gather(*(self._level(name, wanted, where, exact=exact) for name in COLLECTIONS))
             found |= {template.id: template for templates in several for template in templates}
             if len(found) >= ENOUGH:
                 break
         return list(found.values())
 
-    async def _nearest(self, name: str, wanted: Wanted, frameworks: Sequence[str]) -> list[Template]:
-        """The nearest of one collection with one of the frameworks, or with any."""
+    async def _level(self, name: str, wanted: Wanted, where: Where, *, exact: bool) -> list[Template]:
+        """Of one collection: any of an exact level, because they are all alike, else the nearest to what is liked."""
         collection = await self._collection(name)
-        where = _any_of("language", wanted.languages)
-        if frameworks:
-            where = {"$and": [where, _any_of("framework", frameworks)]}
-        vector: list[Sequence[float]] = [feature_hash(wanted.likes).tolist()]
-        rows = await self._call(
-            collection.query(query_embeddings=vector, n_results=NEAREST, where=where, include=["documents"])
-        )
-        documents = (rows["documents"] or [[]])[0]
+        if exact:
+            rows = await self._call(collection.get(where=where, limit=NEAREST, include=["documents"]))
+            documents = rows["documents"] or []
+        else:
+            vector: list[Sequence[float]] = [feature_hash(wanted.likes).tolist()]
+            near = await self._call(
+                collection.query(query_embeddings=vector, n_results=NEAREST, where=where, include=["documents"])
+            )
+            documents = (near["documents"] or [[]])[0]
         return [template for template in map(_decode, documents) if template is not None]
 
     async def all(self) -> list[Template]:
@@ -214,6 +215,17 @@ def _any_of(name: str, values: Sequence[str]) -> Where:
     wanted: list[str | int | float | bool] = [*values]
     any_of: Literal["$in", "$nin"] = "$in"
     return {name: {any_of: wanted}}
+
+
+def _levels(wanted: Wanted) -> Iterator[tuple[Where, bool]]:
+    """What to ask for, one after the other, and whether all that answers is alike."""
+    language = _any_of("language", wanted.languages)
+    for frameworks in wanted.frameworks:
+        named = _any_of("framework", frameworks)
+        if wanted.package_manager:
+            yield {"$and": [language, named, {"package_manager": wanted.package_manager}]}, len(frameworks) == 1
+        yield {"$and": [language, named]}, False
+    yield language, False
 
 
 def _decode(document: str) -> Template | None:

@@ -13,7 +13,16 @@ import nats
 import pytest
 
 from shared.adapters.templates import ChromaTemplates
-from shared.events import CommitCreated, FilesGenerated, ImagesSeeded, RunFailed, TemplateResolved, TemplateStored
+from shared.ci.parameters import with_registry
+from shared.events import (
+    CommitCreated,
+    Files,
+    FilesGenerated,
+    ImagesSeeded,
+    RunFailed,
+    TemplateResolved,
+    TemplateStored,
+)
 from shared.history import fold
 from shared.settings import ChromaSettings
 from tests.analyzer.stacks import STACKS
@@ -61,7 +70,8 @@ async def _assert_kept(system: System, run_id: str) -> None:
     async with ChromaTemplates.connect(ChromaSettings(**system.local.values)) as chroma:
         template = await chroma.get(stored.template_id)
     assert template is not None
-    assert template.pipeline == commit.proposal.files.pipeline
+    stored_files = Files(pipeline=template.pipeline or "", dockerfile=template.dockerfile or "")
+    assert with_registry(stored_files, system.local.values["nexus_registry"]) == commit.proposal.files
 
 
 async def test_a_failed_pipeline_is_healed_and_the_next_repository_starts_from_what_was_learned(

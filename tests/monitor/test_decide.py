@@ -15,12 +15,11 @@ from services.monitor.decide import (
     excerpt,
     excerpt_bytes,
     fitting,
-    gate,
     reasons,
     stands,
     verdict,
-    whens,
 )
+from shared.ci.gate import gate, whens
 from shared.events import Files, Job, Pipeline, Rerun
 from tests.facts import COMMIT
 

@@ -35,7 +35,7 @@ RAILS = Template(id="rails", collection="pipeline_templates", language="ruby", f
 
 def wanted(*languages: str) -> Wanted:
     """What a Flask application asks for, of these languages."""
-    return Wanted(languages, (("flask",), ("bottle", "")), {"framework=flask": 30.0})
+    return Wanted(languages, "pip", (("flask",), ("bottle", "")), {"framework=flask": 30.0})
 
 
 @pytest.fixture
