@@ -78,6 +78,10 @@ class TemplateStore(Protocol):
         """Store by id; True where it was new, False where the same id existed."""
         ...
 
+    async def replace(self, collection: str, prefix: str, templates: Sequence[Template]) -> int:
+        """How many were new: of the collection's ids with this prefix exactly those of the templates are left."""
+        ...
+
     async def remove(self, template_id: str) -> bool:
         """Whether there was such a template; it is gone now."""
         ...

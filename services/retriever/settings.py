@@ -9,3 +9,4 @@ class Settings(CommonSettings, ChromaSettings):
     """Chroma, and how many runners-up the event names."""
 
     retriever_candidates: int = Field(5, ge=1, description="how many candidates template.resolved names")
+    retriever_bootstrap: bool = Field(default=True, description="bring the built-in recipes into the template store")

@@ -135,16 +135,35 @@ class ChromaTemplates:
         existing = await self._call(collection.get(ids=[template.id], include=[]))
         if existing["ids"]:
             return False
-        vector: list[Sequence[float]] = [feature_hash(dict.fromkeys(descriptor(template), 1.0)).tolist()]
+        await self._add(collection, [template])
+        return True
+
+    async def replace(self, collection: str, prefix: str, templates: Sequence[Template]) -> int:
+        """How many were new: of the collection's ids with this prefix exactly those of the templates are left.
+
+        The new ones come before the old ones go: whoever looks meanwhile finds either.
+        """
+        place = await self._collection(collection)
+        there = {one for one in (await self._call(place.get(include=[])))["ids"] if one.startswith(prefix)}
+        new = {template.id: template for template in templates if template.id not in there}
+        if new:
+            await self._add(place, list(new.values()))
+        if stale := sorted(there - {template.id for template in templates}):
+            await self._call(place.delete(ids=stale))
+        return len(new)
+
+    async def _add(self, collection: AsyncCollection, templates: Sequence[Template]) -> None:
+        vectors: list[Sequence[float]] = [
+            feature_hash(dict.fromkeys(descriptor(one), 1.0)).tolist() for one in templates
+        ]
         await self._call(
             collection.add(
-                ids=[template.id],
-                embeddings=vector,
-                documents=[template.model_dump_json()],
-                metadatas=[_metadata(template)],
+                ids=[template.id for template in templates],
+                embeddings=vectors,
+                documents=[template.model_dump_json() for template in templates],
+                metadatas=[_metadata(template) for template in templates],
             )
         )
-        return True
 
     async def _collection(self, name: str) -> AsyncCollection:
         """The collection, made where it is missing; refused where its vectors come from another embedder."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from shared.events import Template
 from shared.ports import Wanted
 
@@ -20,6 +22,18 @@ class FakeTemplates:
     async def get(self, template_id: str) -> Template | None:
         """The one with this id."""
         return self.stored.get(template_id)
+
+    async def replace(self, collection: str, prefix: str, templates: Sequence[Template]) -> int:
+        """Those with the prefix are these now."""
+        kept = {template.id for template in templates}
+        new = len(kept - self.stored.keys())
+        self.stored = {
+            name: one
+            for name, one in self.stored.items()
+            if one.collection != collection or not name.startswith(prefix) or name in kept
+        }
+        self.stored |= {template.id: self.stored.get(template.id, template) for template in templates}
+        return new
 
     async def remove(self, template_id: str) -> bool:
         """True where it was there."""

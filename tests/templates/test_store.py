@@ -87,6 +87,19 @@ async def test_what_is_removed_is_gone(store: TemplateStore) -> None:
     assert await store.find(wanted("python")) == []
 
 
+async def test_a_newer_library_replaces_its_own_entries_alone(store: TemplateStore) -> None:
+    """Idempotent; what is not the library's stays, whatever it is called elsewhere."""
+    old, new = (RAILS.model_copy(update={"id": name}) for name in ("recipe_old", "recipe_new"))
+    elsewhere = FLASK.model_copy(update={"id": "recipe_of_somebody"})
+    await store.put(RAILS)
+    await store.put(elsewhere)
+    assert await store.replace("pipeline_templates", "recipe_", [old]) == 1
+    assert await store.replace("pipeline_templates", "recipe_", [old]) == 0
+    assert await store.replace("pipeline_templates", "recipe_", [new]) == 1
+    found = {template.id for template in await store.find(wanted("ruby", "python"))}
+    assert found == {"rails", "recipe_new", "recipe_of_somebody"}
+
+
 async def test_of_very_many_the_nearest_are_found(chroma_settings: ChromaSettings) -> None:
     """Among hundreds of another framework the one that is liked, and no more than can be ranked."""
     async with ChromaTemplates.connect(chroma_settings) as store:
