@@ -80,17 +80,17 @@ class ChromaTemplates:
         collection has another embedder.
         """
         found: dict[str, Template] = {}
-        for where, exact in _levels(wanted):
-            several = await asyncio.gather(*(self._level(name, wanted, where, exact=exact) for name in COLLECTIONS))
+        for where, alike in _levels(wanted):
+            several = await asyncio.gather(*(self._level(name, wanted, where, alike=alike) for name in COLLECTIONS))
             found |= {template.id: template for templates in several for template in templates}
             if len(found) >= ENOUGH:
                 break
         return list(found.values())
 
-    async def _level(self, name: str, wanted: Wanted, where: Where, *, exact: bool) -> list[Template]:
-        """Of one collection: any of an exact level, because they are all alike, else the nearest to what is liked."""
+    async def _level(self, name: str, wanted: Wanted, where: Where, *, alike: bool) -> list[Template]:
+        """Of one collection: any where all are equally near, which is quicker and exact, else the nearest by vector."""
         collection = await self._collection(name)
-        if exact:
+        if alike:
             rows = await self._call(collection.get(where=where, limit=NEAREST, include=["documents"]))
             documents = rows["documents"] or []
         else:
@@ -237,13 +237,18 @@ def _any_of(name: str, values: Sequence[str]) -> Where:
 
 
 def _levels(wanted: Wanted) -> Iterator[tuple[Where, bool]]:
-    """What to ask for, one after the other, and whether all that answers is alike."""
+    """What to ask for, one after the other, and whether all that answers is equally near.
+
+    The same framework with the same package manager, near ones with the same package manager, all that are near, any.
+    """
     language = _any_of("language", wanted.languages)
-    for frameworks in wanted.frameworks:
-        named = _any_of("framework", frameworks)
+    if wanted.frameworks:
         if wanted.package_manager:
-            yield {"$and": [language, named, {"package_manager": wanted.package_manager}]}, len(frameworks) == 1
-        yield {"$and": [language, named]}, False
+            manager: Where = {"package_manager": wanted.package_manager}
+            yield {"$and": [language, _any_of("framework", wanted.frameworks[0]), manager]}, True
+            near = [name for names in wanted.frameworks[:2] for name in names]
+            yield {"$and": [language, _any_of("framework", near), manager]}, False
+        yield {"$and": [language, _any_of("framework", [name for names in wanted.frameworks for name in names])]}, False
     yield language, False
 
 
