@@ -85,8 +85,8 @@ async def _snapshot(source: str, ref: str | None, settings: Settings) -> Snapsho
     """A bare repository is read from its objects, another folder as it is; all else is the address of a repository."""
     folder = Path(source)
     if (folder / "HEAD").is_file() and (folder / "objects").is_dir():
-        objects = await asyncio.to_thread(Objects.local, folder, ref or "HEAD", settings.clone_max_files)
-        return await asyncio.to_thread(objects.snapshot, detect.is_manifest, settings.manifest_max_bytes)
+        objects = await asyncio.to_thread(Objects.local, folder, ref or "HEAD", settings)
+        return await asyncio.to_thread(objects.snapshot, detect.is_manifest, settings)
     if folder.exists():
         return FolderSource(settings, detect.is_manifest, detect.languages.is_vendored).read(folder)
     if "://" not in source and not SCP_LIKE.fullmatch(source):

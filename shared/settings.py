@@ -89,8 +89,12 @@ class SourceSettings(Environment):
     )
     clone_timeout: float = Field(120.0, gt=0, description="seconds for one clone")
     clone_max_bytes: int = Field(1_000_000_000, ge=1, description="bytes that one clone may take on disk")
-    clone_max_files: int = Field(200_000, ge=1, description="files that a repository may have")
+    clone_max_memory: int = Field(4_000_000_000, ge=1, description="bytes of address space that git may take to unpack")
+    clone_max_files: int = Field(200_000, ge=1, description="files and folders that a repository may have")
     clone_max_depth: int = Field(64, ge=1, description="folders that a path may go down")
     clone_ssh_key: str | None = Field(None, description="file with the private key (a deploy key) for ssh addresses")
     clone_known_hosts: str | None = Field(None, description="file with the keys of the ssh hosts; None is ssh's own")
     manifest_max_bytes: int = Field(1_000_000, ge=1, description="a manifest larger than this is not read")
+    manifests_max_bytes: int = Field(
+        50_000_000, ge=1, description="bytes of manifests that are read in all, from the root downwards"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from shared.adapters.manifests import readable
 from shared.errors import Reject
 from shared.ports import Snapshot, TreeEntry
 
@@ -31,16 +32,17 @@ class FolderSource:
         if not folder.is_dir():
             raise Reject(f"{folder} is no folder; give a folder or the URL of a repository")
         tree: list[TreeEntry] = []
-        contents: dict[str, bytes] = {}
-        limit, largest = self._settings.clone_max_files, self._settings.manifest_max_bytes
+        places: dict[str, str] = {}
+        limit = self._settings.clone_max_files
         try:
             for path, entry in self._files(os.fspath(folder), ""):
                 size = entry.stat(follow_symlinks=False).st_size
                 tree.append(TreeEntry(path, size))
                 if len(tree) > limit:
                     raise Reject(f"{folder} has more files than the limit CLONE_MAX_FILES={limit}")
-                if size <= largest and self._wanted(path):
-                    contents[path] = _content(entry.path)
+                places[path] = entry.path
+            paths = readable(((entry.path, entry.size) for entry in tree), self._wanted, self._settings)
+            contents = {path: _content(places[path]) for path in paths}
         except OSError as error:
             raise Reject(f"{folder} cannot be read: {error.strerror or error}: {error.filename}") from error
         return Snapshot(NO_COMMIT, tuple(tree), contents)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import tempfile
 from contextlib import suppress
@@ -88,15 +89,14 @@ class GitSource:
 
     async def _read(self, remote: Remote, ref: str | None, folder: Path) -> Snapshot:
         clone = Clone(remote, ref, folder, git_policy.environment(remote, self._settings, self._gitlab))
-        await _git(["init", "--quiet", "--bare", str(folder)], clone.env)
+        await _run(["git", "init", "--quiet", "--bare", str(folder)], clone.env)
         await self._fetch(clone, [*FETCH, "--filter=blob:none", "--", remote.url, ref or "HEAD"])
         (folder / "config").write_text(PLAIN_CONFIG)
-        objects = await asyncio.to_thread(Objects.read, folder, self._settings.clone_max_files)
-        self._check_names(objects, remote)
+        objects = await asyncio.to_thread(Objects.read, folder, self._settings)
         missing = objects.missing(self._wanted, self._counted)
         if missing:
             objects = await self._complete(clone, objects, missing)
-        return await asyncio.to_thread(objects.snapshot, self._wanted, self._settings.manifest_max_bytes)
+        return await asyncio.to_thread(objects.snapshot, self._wanted, self._settings)
 
     async def _complete(self, clone: Clone, objects: Objects, missing: Sequence[str]) -> Objects:
         """The objects with these blobs; of a server that gives no single blobs, with all."""
@@ -107,25 +107,21 @@ class GitSource:
             if "unadvertised" not in refusal.evidence:
                 raise
             await self._fetch(clone, [*FETCH, "--refetch", "--", clone.remote.url, clone.ref or "HEAD"])
-            return await asyncio.to_thread(Objects.read, clone.folder, self._settings.clone_max_files)
-        return await asyncio.to_thread(Objects.read, clone.folder, self._settings.clone_max_files, objects.sha)
+            return await asyncio.to_thread(Objects.read, clone.folder, self._settings)
+        return await asyncio.to_thread(Objects.read, clone.folder, self._settings, objects.sha)
 
     async def _fetch(self, clone: Clone, arguments: list[str], asked: str = "") -> None:
         """One fetch into the bare repository; what git says at its end is translated."""
-        code, words = await _git([f"--git-dir={clone.folder}", *arguments], clone.env, asked)
+        command = [*self._bounded(), "git", f"--git-dir={clone.folder}", *arguments]
+        code, words = await _run(command, clone.env, asked)
         if code:
             raise git_policy.translated(words, clone.remote, clone.ref)
         await self._check_bytes(clone.remote, clone.folder)
 
-    def _check_names(self, objects: Objects, remote: Remote) -> None:
-        """Reject what is over a limit that the names alone show."""
-        files, deepest = self._settings.clone_max_files, self._settings.clone_max_depth
-        if len(objects.rows) > files:
-            raise Reject(
-                f"{remote.url} has more files than the limit CLONE_MAX_FILES={files}; raise it if that is meant"
-            )
-        if any(row.path.count("/") > deepest for row in objects.rows):
-            raise Reject(f"{remote.url} has folders that are deeper than the limit CLONE_MAX_DEPTH={deepest}")
+    def _bounded(self) -> list[str]:
+        """What stands before git: a few bytes on the wire can unpack to objects of any size."""
+        program = shutil.which("prlimit")
+        return [program, f"--as={self._settings.clone_max_memory}"] if program else []
 
     async def _check_bytes(self, remote: Remote, folder: Path) -> None:
         limit = self._settings.clone_max_bytes
@@ -142,11 +138,10 @@ class GitSource:
         raise Reject(f"cloning {remote.url} takes longer than the limit CLONE_TIMEOUT={seconds} s")
 
 
-async def _git(arguments: list[str], env: dict[str, str], asked: str = "") -> tuple[int, str]:
-    """Exit code and last words of git; with the task its whole process group ends."""
+async def _run(command: list[str], env: dict[str, str], asked: str = "") -> tuple[int, str]:
+    """Exit code and last words; with the task the whole process group ends."""
     process = await asyncio.create_subprocess_exec(
-        "git",
-        *arguments,
+        *command,
         env=env,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,

@@ -27,8 +27,10 @@ NO_REF = r"couldn't find remote ref|not our ref|no such remote ref|unadvertised 
 NO_ACCESS = r"Authentication failed|could not read Username|could not read Password|Permission denied|error: 40[13]"
 NOT_FOUND = r"not found|does not exist|does not appear to be a git repository|error: 404"
 REDIRECT = r"redirect|error: 30[1278]"
+MEMORY = r"out of memory|malloc failed|cannot allocate|memory exhausted"
 UNKNOWN_HOST = r"Host key verification failed"
 REFUSALS: tuple[tuple[str, str], ...] = (
+    (MEMORY, "{url} unpacks to objects that are larger than the limit CLONE_MAX_MEMORY; raise it if that is meant"),
     (EMPTY, "{url} is empty: it has no commit yet; push something first"),
     (NO_REF, "{url} has no branch, tag or commit {ref}"),
     (UNKNOWN_HOST, "the ssh host of {url} is not known; put its key into the file that CLONE_KNOWN_HOSTS names"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -92,6 +93,52 @@ async def test_trees_that_name_each_other_fill_no_memory(forge: Forge) -> None:
     commit(forge, inner)
     with pytest.raises(Reject, match="CLONE_MAX_FILES"):
         await forge.source().read(forge.url, None)
+
+
+@pytest.mark.parametrize("kind", ["120000 blob", "160000 commit", TREE])
+async def test_what_is_no_file_counts_too(forge: Forge, kind: str) -> None:
+    """Billions of links, submodules and empty folders: none is kept, and the first too many ends it."""
+    leaf = {"120000 blob": blob(forge, b"/etc"), "160000 commit": "1" * 40, TREE: tree(forge, [])}[kind]
+    inner = tree(forge, [(kind, leaf, b"e%d" % number) for number in range(10)])
+    for _ in range(9):
+        inner = tree(forge, [(TREE, inner, b"d%d" % number) for number in range(10)])
+    commit(forge, inner)
+    with pytest.raises(Reject, match="CLONE_MAX_FILES"):
+        await forge.source().read(forge.url, None)
+
+
+async def test_long_names_fill_no_memory(forge: Forge) -> None:
+    """A hundred names of four thousand bytes, a hundred times: forty megabytes of names, made of two trees."""
+    inner = tree(forge, [(BLOB, blob(forge, b"x"), b"%03d" % number + b"f" * 3900) for number in range(100)])
+    commit(forge, tree(forge, [(TREE, inner, b"d%02d" % number) for number in range(100)]))
+    with pytest.raises(Reject, match="256 bytes in the mean"):
+        await forge.source(clone_max_files=100_000).read(forge.url, None)
+
+
+async def test_a_path_that_no_system_takes_is_refused(forge: Forge) -> None:
+    """One name of a megabyte; the error quotes its beginning."""
+    commit(forge, tree(forge, [(BLOB, blob(forge, b"x"), b"f" * 1_000_000)]))
+    with pytest.raises(Reject, match=r"path of more than 4096 bytes: b'f{80}'"):
+        await forge.source().read(forge.url, None)
+
+
+async def test_one_manifest_under_two_thousand_names_is_read_within_the_budget(forge: Forge) -> None:
+    """Two gigabytes of manifests that are one blob: those nearest to the root are read, and no more than allowed."""
+    one = blob(forge, bytes(1_000_000))
+    inner = tree(forge, [(BLOB, one, b"package.json")])
+    folders = [(TREE, inner, b"d%04d" % number) for number in range(2000)]
+    commit(forge, tree(forge, [*folders, (BLOB, one, b"package.json")]))
+    snapshot = await forge.source(manifests_max_bytes=3_000_000).read(forge.url, None)
+    assert sorted(snapshot.contents) == ["d0000/package.json", "d0001/package.json", "package.json"]
+    assert len(snapshot.tree) == 2001
+
+
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="prlimit (util-linux) is not installed")
+async def test_an_object_that_unpacks_to_very_much_is_refused(forge: Forge) -> None:
+    """One tree of a quarter of a gigabyte that packs to a fraction: git is stopped, not the machine."""
+    commit(forge, tree(forge, [(BLOB, blob(forge, b"x"), b"f" * 250_000_000)]))
+    with pytest.raises(Reject, match="CLONE_MAX_MEMORY"):
+        await forge.source(clone_max_memory=200_000_000).read(forge.url, None)
 
 
 async def test_very_deep_folders_are_refused_by_name(forge: Forge) -> None:
