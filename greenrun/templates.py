@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,14 +21,15 @@ from shared.events import Analysis, Files, Template
 from shared.settings import ChromaSettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
+    from shared.adapters.reindex import Reindexed
     from shared.adapters.templates import ChromaTemplates
 
 GOLDEN = "pipeline_templates"
 
 app = typer.Typer(
-    no_args_is_help=True, help="The templates in ChromaDB: list, show, add, export, import, remove, stats."
+    no_args_is_help=True, help="The templates in ChromaDB: list, show, add, export, import, remove, reindex, stats."
 )
 console = Console()
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
@@ -40,7 +41,7 @@ def list_all(
     *, language: Annotated[str | None, typer.Option(help="only of this language")] = None, as_json: AsJson = False
 ) -> None:
     """List the templates."""
-    found = [one for one in finish(_all()) if language in (None, one.language)]
+    found = [one for one in finish(_all(files=False)) if language in (None, one.language)]
     if as_json:
         console.print_json(json.dumps([_summary(one) for one in found]))
         return
@@ -85,7 +86,7 @@ def add(
 @app.command()
 def export(file: Annotated[Path, typer.Argument(help="file to write, one JSON object a line")]) -> None:
     """Write all templates to a file."""
-    found = finish(_all())
+    found = finish(_all(files=True))
     try:
         file.write_text("".join(f"{one.model_dump_json()}\n" for one in found))
     except OSError as error:
@@ -95,7 +96,7 @@ def export(file: Annotated[Path, typer.Argument(help="file to write, one JSON ob
 
 @app.command("import")
 def import_all(file: Annotated[Path, typer.Argument(help="a file that export wrote")]) -> None:
-    """Store the templates of a file; those that are there already stay as they are."""
+    """Store the templates of a file, over those of the same id."""
     try:
         found = [Template.model_validate_json(line) for line in file.read_text().splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
@@ -103,7 +104,7 @@ def import_all(file: Annotated[Path, typer.Argument(help="a file that export wro
     except ValidationError as error:
         raise fail(USAGE, f"{file} holds something that is no template: {error.errors()[0]['msg']}") from error
     new = finish(_put_all(found))
-    console.print(f"{new} templates stored, {len(found) - new} were there already", markup=False)
+    console.print(f"{new} new templates stored, {len(found) - new} replaced", markup=False)
 
 
 @app.command()
@@ -116,7 +117,7 @@ def remove(template_id: Id) -> None:
 @app.command()
 def stats(*, as_json: AsJson = False) -> None:
     """Count the templates by collection and language."""
-    found = finish(_all())
+    found = finish(_all(files=False))
     counts: dict[str, dict[str, int]] = {}
     for one in found:
         by_language = counts.setdefault(one.collection, {})
@@ -131,21 +132,47 @@ def stats(*, as_json: AsJson = False) -> None:
         console.print("no templates yet; the first pipeline that passes becomes one")
 
 
+@app.command("reindex")
+def reindex_all(*, as_json: AsJson = False) -> None:
+    """Give every template a vector of the embedder that EMBEDDER names."""
+    done = finish(_reindex())
+    if as_json:
+        console.print_json(json.dumps([one._asdict() for one in done]))
+        return
+    for one in done:
+        console.print(f"{one.collection}: {one.templates} templates by {one.embedder}", markup=False)
+        if one.strangers:
+            console.print(f"  {one.strangers} records are no templates; they stay in {one.kept}", markup=False)
+
+
 @asynccontextmanager
 async def _store() -> AsyncIterator[ChromaTemplates]:
     """The store of the running system, or the one that the environment names."""
-    try:
+    with _client():
         from shared.adapters.templates import ChromaTemplates  # noqa: PLC0415 - heavy, and an extra of its own
-    except ModuleNotFoundError as error:
-        raise GreenrunError("ChromaDB's client is not installed; add the extra 'retriever' or 'embedded'") from error
-
     async with ChromaTemplates.connect(ChromaSettings(**values())) as store:
         yield store
 
 
-async def _all() -> list[Template]:
+@contextmanager
+def _client() -> Iterator[None]:
+    """Say how to install what is needed where it is not there."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise GreenrunError("ChromaDB's client is not installed; add the extra 'retriever' or 'embedded'") from error
+
+
+async def _reindex() -> list[Reindexed]:
+    with _client():
+        from shared.adapters.reindex import reindex  # noqa: PLC0415 - heavy, and an extra of its own
+    return await reindex(ChromaSettings(**values()))
+
+
+async def _all(*, files: bool) -> list[Template]:
+    """Every template by id."""
     async with _store() as store:
-        return await store.all()
+        return sorted([one async for one in store.every(files=files)], key=lambda template: template.id)
 
 
 async def _get(template_id: str) -> Template:

@@ -24,7 +24,7 @@ from shared.pull import PullLoop
 from shared.telemetry import traceparent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from nats.aio.client import Client
     from nats.aio.msg import Msg
@@ -176,13 +176,24 @@ class Bus:
         """The whole log up to now."""
         return [r async for raw in self._read(topology.EVENTS_STREAM, "*.*.*.*") for r in _recorded(raw)]
 
-    async def tail(self, *, run_id: str = "*", from_sequence: int = 1) -> AsyncGenerator[Recorded, None]:
-        """Events as they are stored, from a stream sequence on; goes on by itself after a restart of the server."""
-        following = from_sequence
+    async def tail(
+        self,
+        *,
+        run_id: str = "*",
+        types: Sequence[type[Event]] = (),
+        from_sequence: int = 1,
+        since: datetime | None = None,
+    ) -> AsyncGenerator[Recorded, None]:
+        """Events as they are stored, of these types (none: all), from a stream sequence or a time on.
+
+        Goes on by itself after a restart of the server.
+        """
+        start: int | datetime = since or from_sequence
+        subjects = [f"{event.type}.{run_id}.*" for event in types] or [f"*.*.{run_id}.*"]
         while True:
             try:
-                async for raw in self._follow(topology.EVENTS_STREAM, f"*.*.{run_id}.*", following):
-                    following = (raw.seq or following) + 1
+                async for raw in self._follow(topology.EVENTS_STREAM, subjects, start):
+                    start = (raw.seq or 0) + 1
                     for recorded in _recorded(raw):
                         yield recorded
             except (NatsError, APIError, ConnectionError, TimeoutError) as error:
@@ -193,29 +204,28 @@ class Bus:
         """Whether a person ended the run."""
         return await self._last(topology.EVENTS_STREAM, f"run.cancelled.{run_id}.*") is not None
 
-    async def _read(self, stream: str, subjects: str) -> AsyncIterator[RawStreamMsg]:
+    async def _read(self, stream: str, subject: str) -> AsyncIterator[RawStreamMsg]:
         """All messages up to the last one that is there now."""
-        last = await self._last(stream, subjects)
+        last = await self._last(stream, subject)
         if last is None:
             return
-        async for raw in self._follow(stream, subjects, 1):
+        async for raw in self._follow(stream, [subject], 1):
             yield raw
             if (raw.seq or 0) >= (last.seq or 0):
                 return
         raise Retry("NATS was interrupted while the log was read; ask again")
 
-    async def _follow(self, stream: str, subjects: str, start: int) -> AsyncIterator[RawStreamMsg]:
-        """Messages from a sequence on; ends where the server went silent although it has more."""
-        config = ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=start)
-        subscription = await self._js.subscribe(subjects, stream=stream, ordered_consumer=True, config=config)
-        reached = start - 1
+    async def _follow(self, stream: str, subjects: Sequence[str], start: int | datetime) -> AsyncIterator[RawStreamMsg]:
+        """Messages from a sequence or a time on; ends where the server went silent although it has more."""
+        config, reached = _from(start), start - 1 if isinstance(start, int) else 0
+        config.filter_subjects = list(subjects)
+        subscription = await self._js.subscribe("", stream=stream, ordered_consumer=True, config=config)
         try:
             while True:
                 try:
                     msg = await subscription.next_msg(timeout=IDLE_SECONDS)
                 except NatsTimeoutError:
-                    last = await self._last(stream, subjects)
-                    if last is not None and (last.seq or 0) > reached:
+                    if await self._newest(stream, subjects, start) > reached:
                         return
                     continue
                 reached = msg.metadata.sequence.stream
@@ -225,6 +235,12 @@ class Bus:
         finally:
             with suppress(NatsError, APIError, TimeoutError):
                 await subscription.unsubscribe()
+
+    async def _newest(self, stream: str, subjects: Sequence[str], start: int | datetime) -> int:
+        """The sequence of the last message on any of the subjects; 0 where there is none since then."""
+        found = [raw for subject in subjects if (raw := await self._last(stream, subject)) is not None]
+        young = [raw for raw in found if isinstance(start, int) or (raw.time or start) >= start]
+        return max((raw.seq or 0 for raw in young), default=0)
 
     async def _last(self, stream: str, subject: str) -> RawStreamMsg | None:
         try:
@@ -306,6 +322,13 @@ def decode(subject: str, data: bytes) -> Event:
     if event.subject != subject:
         raise Undecodable(f"the body says {event.subject}, the subject {subject}")
     return event
+
+
+def _from(start: int | datetime) -> ConsumerConfig:
+    """A consumer that starts there."""
+    if isinstance(start, datetime):
+        return ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=start)
+    return ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=start)
 
 
 def _recorded(raw: RawStreamMsg) -> list[Recorded]:

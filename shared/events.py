@@ -163,6 +163,7 @@ class Template(Fact):
     """A stored pair of files (or one of them) and what it assumes of a repository.
 
     `version` is a release, as `Analysis.release`; `root` is the folder that the files build.
+    `supersedes` is the template that failed on the way and of which this is the healed form.
     """
 
     id: str
@@ -179,6 +180,7 @@ class Template(Fact):
     root: str = ""
     pipeline: str | None = None
     dockerfile: str | None = None
+    supersedes: str | None = None
     provenance: Provenance | None = None
 
 
@@ -413,12 +415,16 @@ class TemplateStored(Event):
 
 
 class RunFailed(Event):
-    """The run ended without a green pipeline; `reason` says what, where and what to do."""
+    """The run ended without a green pipeline; `reason` says what, where and what to do.
+
+    `error_class` is that of the failure where a pipeline failed.
+    """
 
     type: ClassVar[str] = "run.failed"
 
     phase: str
     reason: str
+    error_class: str | None = None
     evidence: str = ""
     repairs: tuple[Repair, ...] = ()
 

@@ -56,26 +56,37 @@ class Blobs(Protocol):
 class Wanted:
     """What a repository asks of the templates.
 
-    `languages`: any of these. `frameworks`: levels, the nearest first, each with the names that are equally near, the
-    empty name for a plain program; any other framework comes last. `likes`: feature (`name=value`) → weight, by which
-    the nearest of very many are found. A template of the same package manager comes before the others of its level.
+    `languages`: any of these. `fits`: the key of its assumptions (`shared.fit`), of which all templates are wanted that
+    fit. `likes`: feature (`name=value`) → weight, by which the nearest of the others are found.
     """
 
     languages: tuple[str, ...]
-    package_manager: str | None = None
-    frameworks: tuple[tuple[str, ...], ...] = ()
+    fits: str = ""
     likes: Mapping[str, float] = field(default_factory=dict)
+
+
+class Embedder(Protocol):
+    """Makes vectors; `id` names the method, and vectors of two ids never mix."""
+
+    id: str
+
+    async def embed(self, features: Sequence[Mapping[str, float]]) -> list[Sequence[float]]:
+        """One vector for each set of features (`name=value` → weight)."""
+        ...
 
 
 class TemplateStore(Protocol):
     """The templates in ChromaDB."""
 
     async def find(self, wanted: Wanted) -> list[Template]:
-        """The templates worth ranking, from both collections; all of them where there are few."""
+        """The templates worth ranking, from both collections: those that fit and the nearest, all where there are few.
+
+        Their files are empty texts, or None where there is none: `get` has them.
+        """
         ...
 
     async def put(self, template: Template) -> bool:
-        """Store by id; True where it was new, False where the same id existed."""
+        """Store by id, over what was there; True where the id was new."""
         ...
 
     async def replace(self, collection: str, prefix: str, templates: Sequence[Template]) -> int:
@@ -86,8 +97,8 @@ class TemplateStore(Protocol):
         """Whether there was such a template; it is gone now."""
         ...
 
-    async def get(self, template_id: str) -> Template | None:
-        """One template by id, from either collection."""
+    async def get(self, template_id: str, collection: str | None = None) -> Template | None:
+        """One template by id, from that collection (None: either)."""
         ...
 
 

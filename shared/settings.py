@@ -57,22 +57,30 @@ class RegistrySettings(Environment):
     )
 
 
-class ChromaSettings(Environment):
-    """How to reach ChromaDB."""
+class OllamaSettings(Environment):
+    """How to reach Ollama."""
+
+    ollama_url: str = Field("http://ollama:11434", description="base URL of Ollama")
+
+
+class ChromaSettings(OllamaSettings):
+    """How to reach ChromaDB, and what makes its vectors."""
 
     chromadb_host: str = Field("chromadb", description="host of the Chroma server")
     chromadb_port: int = Field(8000, description="port of the Chroma server")
     chromadb_timeout: float = Field(10.0, gt=0, description="seconds for one call to Chroma")
+    embedder: str = Field(
+        "feature-hash", description="feature-hash, or ollama: and the name of an embedding model; then reindex"
+    )
 
 
-class ModelSettings(Environment):
+class ModelSettings(OllamaSettings):
     """Which model writes and repairs files."""
 
     llm_provider: str = Field("ollama", description="ollama or rules")
     llm_fallback: Literal["rules", "none"] = Field("rules", description="what writes where the model gives nothing")
     llm_timeout: float = Field(600.0, gt=0, description="seconds for one answer")
     llm_repair_rounds: int = Field(3, ge=0, description="how often findings go back to the model")
-    ollama_url: str = Field("http://ollama:11434", description="base URL of Ollama")
     ollama_model: str = Field("pipeline-generator-v5", description="name of the model")
     ollama_num_ctx: int = Field(32768, ge=2048, description="context size asked for, in tokens")
 

@@ -75,7 +75,9 @@ def ended(event: PipelineFailed, limit: int) -> RunFailed | None:
 def reported(event: PipelineFailed, diagnosis: Diagnosis) -> RunFailed | None:
     """The report for a failure that is never healed."""
     advice = REPORTED.get(diagnosis.error_class)
-    return failed(event, f"{_what(diagnosis)}: {advice}", diagnosis.evidence.text) if advice else None
+    if advice is None:
+        return None
+    return failed(event, f"{_what(diagnosis)}: {advice}", diagnosis.evidence.text, diagnosis.error_class)
 
 
 def from_rules(event: PipelineFailed, diagnosis: Diagnosis) -> list[Fix]:
@@ -140,16 +142,17 @@ def given_up(event: PipelineFailed, diagnosis: Diagnosis, refusals: Sequence[str
     advice = ADVICE.get(diagnosis.error_class, ADVICE[UNKNOWN])
     why = f"; no further repair: {'; '.join(dict.fromkeys(refusals))}" if refusals else "; no repair is known for it"
     reason = f"{_what(diagnosis)}{why}; {_tried(event)}; what to do: {advice}"
-    return failed(event, reason, diagnosis.evidence.text)
+    return failed(event, reason, diagnosis.evidence.text, diagnosis.error_class)
 
 
-def failed(event: PipelineFailed, reason: str, evidence: str) -> RunFailed:
+def failed(event: PipelineFailed, reason: str, evidence: str, error_class: str | None = None) -> RunFailed:
     """The run's end with all that was tried."""
     return RunFailed(
         run_id=event.run_id,
         attempt=event.attempt,
         phase="healer",
         reason=reason,
+        error_class=error_class,
         evidence=evidence,
         repairs=event.proposal.repairs,
     )

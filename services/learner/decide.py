@@ -6,14 +6,14 @@ import re
 
 from shared.ci.gate import gate, whens
 from shared.ci.parameters import generalised
-from shared.events import Analysis, Files, PipelinePassed, Provenance, Template, TemplateStored
+from shared.events import Analysis, Files, PipelinePassed, Proposal, Provenance, Template, TemplateStored
 
 COLLECTION = "successful_pipelines"
 
 
 def template_of(event: PipelinePassed) -> Template:
     """The proven files as a template, with where they come from."""
-    files = generalised(event.proposal.files, event.commit.project_path)
+    files = generalised(event.proposal.files, event.commit.project_path, event.proposal.submission.repo_url)
     stages = len({job.stage for job in event.pipeline.jobs})
     provenance = Provenance(
         run_id=event.run_id,
@@ -26,7 +26,19 @@ def template_of(event: PipelinePassed) -> Template:
         duration=event.pipeline.duration,
     )
     template = template_for(event.proposal.analysis, files, collection=COLLECTION, stages=stages)
-    return template.model_copy(update={"provenance": provenance})
+    return template.model_copy(update={"provenance": provenance, "supersedes": _superseded(event.proposal)})
+
+
+def remembering(template: Template, known: Template | None) -> Template:
+    """The template with what is known of the same files from before: which one they are the healed form of."""
+    before = known.supersedes if known else None
+    return template if template.supersedes or not before else template.model_copy(update={"supersedes": before})
+
+
+def _superseded(proposal: Proposal) -> str | None:
+    """The template that was used as it was, and had to be repaired."""
+    healed = any(repair.diff for repair in proposal.repairs)
+    return proposal.template_id if healed and proposal.decision == "chromadb-direct" else None
 
 
 def template_for(analysis: Analysis, files: Files, *, collection: str, stages: int) -> Template:

@@ -42,6 +42,7 @@ async def learn(event: PipelinePassed, deps: Deps) -> TemplateStored:
     if reasons := decide.unproven(event):
         raise Reject("the gate is shut, nothing is learned", evidence="\n".join(reasons))
     template = decide.template_of(event)
+    template = decide.remembering(template, await deps.templates.get(template.id))
     new = await deps.templates.put(template)
     return decide.stored(event, template, new=new)
 

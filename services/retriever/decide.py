@@ -6,33 +6,33 @@ from typing import TYPE_CHECKING
 
 from services.retriever import families
 from shared.events import Analysis, Candidate, Decision, RepoAnalyzed, Template, TemplateResolved
+from shared.fit import assumptions, fit_key
 from shared.ports import Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 # Weights of the structured score; they add up to 100. Language and framework decide first, the package manager
 # next: it is what a plain language filter gets wrong most.
 WEIGHTS = {"language": 40.0, "framework": 30.0, "package_manager": 15.0, "version": 10.0, "dependencies": 5.0}
+# Points that are taken away: for each failure of all uses, and where a healed form of the template is there as well.
+PENALTIES = {"failed": -30.0, "superseded": -15.0}
+DEPENDENCIES_ASKED = 50
 
 
 def wanted(analysis: Analysis) -> Wanted:
-    """What the store is asked for: languages and frameworks by their nearness, and the weights of the score below."""
+    """What the store is asked for: what fits, and what is near by the weights of the score below."""
     languages = families.languages_like(analysis.language)
-    frameworks = families.frameworks_like(analysis.framework)
-    levels = sorted({likeness for _, likeness in frameworks}, reverse=True)
-    names = [dependency.name for dependency in analysis.dependencies][:50]
+    names = [dependency.name for dependency in analysis.dependencies][:DEPENDENCIES_ASKED]
     likes = {f"language={name}": WEIGHTS["language"] * likeness for name, likeness in languages}
-    likes |= {f"framework={name}": WEIGHTS["framework"] * likeness for name, likeness in frameworks}
+    likes |= {
+        f"framework={name}": WEIGHTS["framework"] * likeness
+        for name, likeness in families.frameworks_like(analysis.framework)
+    }
     likes |= {f"package_manager={analysis.package_manager}": WEIGHTS["package_manager"]}
     likes |= {f"version={analysis.release}": WEIGHTS["version"]}
     likes |= {f"dependency={name}": WEIGHTS["dependencies"] / len(names) for name in names}
-    return Wanted(
-        languages=tuple(name for name, _ in languages),
-        package_manager=analysis.package_manager,
-        frameworks=tuple(tuple(name for name, one in frameworks if one == level) for level in levels),
-        likes=likes,
-    )
+    return Wanted(languages=tuple(name for name, _ in languages), fits=fit_key(analysis), likes=likes)
 
 
 def score(template: Template, analysis: Analysis) -> dict[str, float]:
@@ -53,30 +53,39 @@ def misfits(template: Template, analysis: Analysis) -> list[str]:
     It fits where all that it assumes holds in the repository (design, section 1).
     """
     reasons = [f"it has no {name}" for name in ("pipeline", "dockerfile") if getattr(template, name) is None]
-    for name in ("language", "framework", "package_manager", "build_tool", "entry_point"):
-        reasons += _differs(name, getattr(template, name), getattr(analysis, name))
-    for name in type(analysis.commands).model_fields:
-        reasons += _differs(f"{name} command", getattr(template.commands, name), getattr(analysis.commands, name))
-    if template.root != analysis.root:
-        reasons.append(f"it builds the folder {template.root or '/'}, the project is in {analysis.root or '/'}")
-    if _major(template.version) != _major(analysis.release):
-        reasons.append(f"it is for version {template.version}, the repository wants {analysis.release}")
-    return reasons
+    theirs = assumptions(analysis)
+    return reasons + [
+        f"its {name} is {ours or 'none'}, the repository's is {theirs[name] or 'none'}"
+        for name, ours in assumptions(template).items()
+        if (ours or None) != (theirs[name] or None)
+    ]
 
 
-def rank(templates: Iterable[Template], analysis: Analysis) -> list[tuple[Template, Candidate]]:
-    """Best first. Between equals: `manual_` ids, then proven ones, then the greater stages_count, then the id."""
+def rank(
+    templates: Collection[Template], analysis: Analysis, failing: Mapping[str, float] | None = None
+) -> list[tuple[Template, Candidate]]:
+    """Best first. Between equals: `manual_` ids, then proven ones, then the greater stages_count, then the id.
+
+    `failing`: template → share of failures after it was used; that, and a healed form of it, takes points away.
+    """
+    healed = {template.supersedes for template in templates if template.supersedes}
     scored = []
     for template in templates:
         components = score(template, analysis)
+        if share := (failing or {}).get(template.id):
+            components["failed"] = round(PENALTIES["failed"] * share, 2)
+        if template.id in healed:
+            components["superseded"] = PENALTIES["superseded"]
         total = round(sum(components.values()), 2)
         scored.append((template, Candidate(id=template.id, score=total, components=components)))
     return sorted(scored, key=_order)
 
 
-def resolve(event: RepoAnalyzed, templates: Sequence[Template], *, keep: int) -> TemplateResolved:
+def resolve(
+    event: RepoAnalyzed, templates: Sequence[Template], *, keep: int, failing: Mapping[str, float] | None = None
+) -> TemplateResolved:
     """The decision for one repository with its reasons and the first `keep` candidates."""
-    ranked = rank(templates, event.analysis)
+    ranked = rank(templates, event.analysis, failing)
     decision, template, reasons = _choose(ranked, event.analysis)
     return TemplateResolved(
         run_id=event.run_id,
@@ -97,7 +106,7 @@ def _choose(
     for template, _ in ranked:
         if not misfits(template, analysis):
             return "chromadb-direct", template, [f"{template.id} has both files and fits the repository"]
-    usable = [template for template, _ in ranked if template.pipeline or template.dockerfile]
+    usable = [template for template, _ in ranked if (template.pipeline, template.dockerfile) != (None, None)]
     if usable:
         best = usable[0]
         return "chromadb-reference", best, [f"{best.id}: {reason}" for reason in misfits(best, analysis)]
@@ -130,10 +139,3 @@ def _overlap(ours: Sequence[str], theirs: Sequence[str]) -> float:
 
 def _major(version: str | None) -> str | None:
     return None if version is None else version.split(".", 1)[0]
-
-
-def _differs(name: str, ours: object, theirs: object) -> list[str]:
-    label = name.replace("_", " ")
-    if ours == theirs:
-        return []
-    return [f"its {label} is {ours or 'none'}, the repository's is {theirs or 'none'}"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 # Names that mean the same.
 ALIASES: dict[str, str] = {
     "aspnetcore": "aspnet",
@@ -92,12 +94,14 @@ def name_of(text: str | None) -> str:
     return ALIASES.get(lower, lower)
 
 
+@lru_cache(maxsize=4096)
 def language_likeness(ours: str, theirs: str) -> float:
     """1 for the same language, less for one of the same tools, 0 for a stranger."""
     one, other = name_of(ours), name_of(theirs)
     return 1.0 if one == other else RELATED.get(frozenset({one, other}), 0.0)
 
 
+@lru_cache(maxsize=4096)
 def framework_likeness(ours: str | None, theirs: str | None) -> float:
     """1 for the same or none on both sides, then family, then kind, then a plain program beside one that is nearly."""
     one, other = name_of(ours), name_of(theirs)
@@ -110,24 +114,27 @@ def framework_likeness(ours: str | None, theirs: str | None) -> float:
     return 0.4 if {one, other} <= PLAIN else 0.0
 
 
+@lru_cache(maxsize=4096)
 def manager_likeness(ours: str | None, theirs: str | None) -> float:
     """1 for the same, 0.3 for one that reads the same registry, 0 for another."""
     one, other = name_of(ours), name_of(theirs)
     return 1.0 if one == other else 0.3 * any({one, other} <= family for family in MANAGERS)
 
 
-def languages_like(language: str) -> list[tuple[str, float]]:
+@lru_cache(maxsize=4096)
+def languages_like(language: str) -> tuple[tuple[str, float], ...]:
     """The languages by which a template may be stored, each with its likeness."""
-    return [(name, language_likeness(name, language)) for name in relatives(language)]
+    return tuple((name, language_likeness(name, language)) for name in relatives(language))
 
 
-def frameworks_like(framework: str | None) -> list[tuple[str, float]]:
+@lru_cache(maxsize=4096)
+def frameworks_like(framework: str | None) -> tuple[tuple[str, float], ...]:
     """The frameworks by which a template may be stored, each with its likeness; the empty name is a plain program."""
     own = name_of(framework)
     groups = [group for group in (*FAMILIES, *KINDS.values(), PLAIN) if own in group]
     near = {own, *(name for group in groups for name in group)}
     near |= {alias for alias, name in ALIASES.items() if name in near}
-    return [(name, framework_likeness(name, own)) for name in sorted(near)]
+    return tuple((name, framework_likeness(name, own)) for name in sorted(near))
 
 
 def relatives(language: str) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from services.retriever import decide
 from services.retriever.settings import Settings
+from services.retriever.standing import READS, Standings
 from shared.adapters.templates import ChromaTemplates
 from shared.events import RepoAnalyzed, TemplateResolved
 from shared.logging import logger
@@ -26,44 +28,73 @@ log = logger("retriever")
 
 @dataclass(frozen=True)
 class Deps:
-    """The template store and how many candidates to name."""
+    """The template store, how many candidates to name, the recipes that belong into it, and how templates fared."""
 
     templates: TemplateStore
     candidates: int
     bootstrap: Bootstrap | None = None
+    standings: Standings = field(default_factory=Standings)
 
 
 @dataclass
 class Bootstrap:
-    """Brings the recipes into the store, once in the life of a process and not before Chroma answers."""
+    """Brings the recipes into the store, not before Chroma answers, and again where they are gone."""
 
     done: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def ensure(self, templates: TemplateStore) -> None:
-        """The recipes are in the store, those of an older library are not. Retry where Chroma does not answer."""
+    async def ensure(self, templates: TemplateStore, *, again: bool = False) -> bool:
+        """Whether something was brought; the recipes of an older library leave. Retry where Chroma does not answer."""
         async with self.lock:
-            if not self.done:
-                recipes = await asyncio.to_thread(lambda: list(entries()))
-                new = await templates.replace(COLLECTION, PREFIX, recipes)
-                log.info("the recipes are in the template store", recipes=len(recipes), new=new)
-                self.done = True
+            if self.done and not again:
+                return False
+            recipes = await asyncio.to_thread(lambda: list(entries()))
+            new = await templates.replace(COLLECTION, PREFIX, recipes)
+            log.info("the recipes are in the template store", recipes=len(recipes), new=new)
+            self.done = True
+            return new > 0
 
 
 @asynccontextmanager
-async def connect(settings: Settings, _bus: Bus) -> AsyncIterator[Deps]:
-    """A client of Chroma."""
+async def connect(settings: Settings, bus: Bus) -> AsyncIterator[Deps]:
+    """A client of Chroma, and the standings as the log tells them until now and from now on."""
     bootstrap = Bootstrap() if settings.retriever_bootstrap else None
-    async with ChromaTemplates.connect(settings) as templates:
-        yield Deps(templates, settings.retriever_candidates, bootstrap)
+    standings = Standings()
+    since = datetime.now(UTC) - timedelta(days=settings.retriever_standing_days)
+    listening = asyncio.create_task(_listen(bus, standings, since))
+    try:
+        async with ChromaTemplates.connect(settings) as templates:
+            yield Deps(templates, settings.retriever_candidates, bootstrap, standings)
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+async def _listen(bus: Bus, standings: Standings, since: datetime) -> None:
+    async with aclosing(bus.tail(types=READS, since=since)) as events:
+        async for recorded in events:
+            standings.tell(recorded.event)
 
 
 async def retrieve(event: RepoAnalyzed, deps: Deps) -> TemplateResolved:
-    """The path for this repository."""
+    """The path for this repository, with the template's files."""
     if deps.bootstrap:
         await deps.bootstrap.ensure(deps.templates)
-    found = await deps.templates.find(decide.wanted(event.analysis))
-    return decide.resolve(event, found, keep=deps.candidates)
+    wanted = decide.wanted(event.analysis)
+    found = await deps.templates.find(wanted)
+    if not found and deps.bootstrap and await deps.bootstrap.ensure(deps.templates, again=True):
+        # Chroma was wiped meanwhile.
+        found = await deps.templates.find(wanted)
+    failing = deps.standings.failing()
+    while True:
+        resolved = decide.resolve(event, found, keep=deps.candidates, failing=failing)
+        if resolved.template is None:
+            return resolved
+        whole = await deps.templates.get(resolved.template.id, resolved.template.collection)
+        if whole is not None:
+            return resolved.model_copy(update={"template": whole})
+        # Somebody removed it since it was found.
+        found = [template for template in found if template.id != resolved.template.id]
 
 
 service = Service("retriever", Settings, connect, {RepoAnalyzed: retrieve})

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from shared.ci.secrets import masked
 from shared.events import Files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # Where a file names the registry: the only place, as the house rules have it.
 REGISTRY_LINE = re.compile(r"""^(\s*REGISTRY:\s*|\s*ARG\s+REGISTRY=)["']?[^\s"'#]+["']?[ \t]*$""", re.MULTILINE)
@@ -21,18 +22,27 @@ def with_registry(files: Files, registry: str) -> Files:
     return _each(files, lambda text: REGISTRY_LINE.sub(lambda match: match[1] + _like(match[1], registry), text))
 
 
-def generalised(files: Files, project_path: str) -> Files:
-    """The files without what belongs to one place: the registry, and the project's path, which GitLab's variable has.
+def generalised(files: Files, project_path: str, repo_url: str = "") -> Files:
+    """The files without what belongs to one place: registry, address, path and image of the project, and secrets.
 
-    `project_path` is `group/name`. A bare name is left alone: too many words are somebody's project.
+    `project_path` is `group/name`. GitLab's variables stand for them in the pipeline, plain words in the Dockerfile,
+    which knows no variables. A bare name is left alone but in an image's: too many words are somebody's project.
     """
-    neutral = with_registry(files, NO_REGISTRY)
-    if "/" not in project_path:
-        return neutral
-    own = re.compile(rf"(?<![\w./-]){re.escape(project_path)}(?![\w-])")
-    return Files(
-        pipeline=own.sub("${CI_PROJECT_PATH}", neutral.pipeline), dockerfile=own.sub("project", neutral.dockerfile)
-    )
+    neutral = _each(with_registry(files, NO_REGISTRY), masked)
+    pipeline, dockerfile = neutral.pipeline, neutral.dockerfile
+    for own, variable, word in _owned(project_path, repo_url.removesuffix(".git")):
+        pipeline, dockerfile = own.sub(variable, pipeline), own.sub(word, dockerfile)
+    return Files(pipeline=pipeline, dockerfile=dockerfile)
+
+
+def _owned(project_path: str, url: str) -> Iterator[tuple[re.Pattern[str], str, str]]:
+    """What is one project's own, the variable that has it, and the word that stands for it; the longest first."""
+    if url:
+        yield re.compile(rf"{re.escape(url)}(?![\w-])"), "${CI_PROJECT_URL}", "https://project.invalid"
+    if "/" in project_path:
+        yield re.compile(rf"(?<![\w./-]){re.escape(project_path)}(?![\w-])"), "${CI_PROJECT_PATH}", "project"
+        name = re.escape(project_path.rpartition("/")[2])
+        yield re.compile(rf"(?<=REGISTRY[/}}])(?P<slash>/?){name}(?![\w-])"), r"\g<slash>${CI_PROJECT_NAME}", "project"
 
 
 def _each(files: Files, change: Callable[[str], str]) -> Files:

@@ -33,6 +33,11 @@ def secret_in(text: str, name: str = "") -> bool:
     return bool(_SECRET_NAME.search(name.strip())) and "$" not in text and bool(_RANDOM.fullmatch(text.strip()))
 
 
+def masked(text: str) -> str:
+    """The text with a variable's name in the place of what only a secret looks like."""
+    return _PASSWORD_IN_URL.sub("https://${REMOVED_SECRET}@", _TOKENS.sub("${REMOVED_SECRET}", text))
+
+
 def prints_secret(command: str) -> bool:
     """Whether a command prints a variable named like a secret; giving it to standard input or a file does not."""
     command = _SUBSTITUTION.sub("", command)

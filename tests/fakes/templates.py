@@ -16,12 +16,13 @@ class FakeTemplates:
         self.stored = {template.id: template for template in templates}
 
     async def find(self, wanted: Wanted) -> list[Template]:
-        """Those of any of the languages."""
-        return [template for template in self.stored.values() if template.language in wanted.languages]
+        """Those of any of the languages, without the text of their files."""
+        return [_sketch(template) for template in self.stored.values() if template.language in wanted.languages]
 
-    async def get(self, template_id: str) -> Template | None:
-        """The one with this id."""
-        return self.stored.get(template_id)
+    async def get(self, template_id: str, collection: str | None = None) -> Template | None:
+        """The one with this id, if it is in that collection."""
+        found = self.stored.get(template_id)
+        return found if found and collection in (None, found.collection) else None
 
     async def replace(self, collection: str, prefix: str, templates: Sequence[Template]) -> int:
         """Those with the prefix are these now."""
@@ -41,7 +42,11 @@ class FakeTemplates:
 
     async def put(self, template: Template) -> bool:
         """True where the id was new."""
-        if template.id in self.stored:
-            return False
+        new = template.id not in self.stored
         self.stored[template.id] = template
-        return True
+        return new
+
+
+def _sketch(template: Template) -> Template:
+    texts = {name: None if getattr(template, name) is None else "" for name in ("pipeline", "dockerfile")}
+    return template.model_copy(update=texts)

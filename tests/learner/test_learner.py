@@ -11,7 +11,7 @@ from services.retriever import decide
 from shared.ci.lint import check
 from shared.ci.parameters import with_registry
 from shared.errors import Reject
-from shared.events import Files, Job, new_run_id
+from shared.events import Evidence, Files, Job, Repair, new_run_id
 from shared.recipes import render
 from tests.facts import ANALYZED, FILES, FLASK, PASSED
 from tests.fakes.templates import FakeTemplates
@@ -55,6 +55,42 @@ async def test_what_belongs_to_one_place_is_not_learned() -> None:
     assert check(elsewhere, registry="two.example") == ()
     again = await learn(event.model_copy(update={"run_id": new_run_id()}), Deps(store))
     assert (again.existed, len(store.stored)) == (True, 1)
+
+
+async def test_addresses_images_and_secrets_of_one_project_are_not_learned() -> None:
+    """Whoever wrote them there: a template is everybody's."""
+    said = (
+        'clone: "https://gitlab.example/shop/web.git"\n'
+        'image: "$REGISTRY/web:1 ${REGISTRY}/web:1 web-server $REGISTRY/web2"\n'
+        "key: glpat-abcdefghij0123456789\n"
+        "url: https://user:hunter22@nexus.example/x\n"
+    )
+    files = FILES.model_copy(update={"pipeline": said, "dockerfile": "LABEL url=https://gitlab.example/shop/web\n"})
+    event = PASSED.model_copy(update={"proposal": PASSED.proposal.model_copy(update={"files": files})})
+    store = FakeTemplates()
+    stored = store.stored[(await learn(event, Deps(store))).template_id]
+    assert stored.pipeline == (
+        'clone: "${CI_PROJECT_URL}.git"\n'
+        'image: "$REGISTRY/${CI_PROJECT_NAME}:1 ${REGISTRY}/${CI_PROJECT_NAME}:1 web-server $REGISTRY/web2"\n'
+        "key: ${REMOVED_SECRET}\n"
+        "url: https://${REMOVED_SECRET}@nexus.example/x\n"
+    )
+    assert stored.dockerfile == "LABEL url=https://project.invalid\n"
+
+
+async def test_the_healed_form_of_a_template_says_so_and_goes_on_saying_so() -> None:
+    """Also when the same files pass once more on their own."""
+    evidence = Evidence(source="job build", text="x")
+    repair = Repair(
+        attempt=2, error_class="c", job="build", evidence=evidence, strategy="s", summary="s", author="a", diff="+x"
+    )
+    changes = {"decision": "chromadb-direct", "template_id": "old", "repairs": (repair,)}
+    healed = PASSED.model_copy(update={"proposal": PASSED.proposal.model_copy(update=changes)})
+    store = FakeTemplates()
+    stored = await learn(healed, Deps(store))
+    assert store.stored[stored.template_id].supersedes == "old"
+    await learn(PASSED.model_copy(update={"run_id": new_run_id()}), Deps(store))
+    assert store.stored[stored.template_id].supersedes == "old"
 
 
 async def test_a_template_knows_where_it_comes_from() -> None:

@@ -7,6 +7,7 @@ import pytest
 from services.retriever import decide
 from services.retriever.service import Deps, retrieve
 from shared.events import Commands
+from shared.fit import fit_key
 from tests.facts import ANALYZED, FLASK, template
 from tests.fakes.templates import FakeTemplates
 
@@ -25,8 +26,8 @@ def test_a_template_that_fits_is_a_direct_hit() -> None:
         ({"package_manager": "poetry"}, "its package manager is poetry, the repository's is pip"),
         ({"build_tool": "make"}, "its build tool is make, the repository's is none"),
         ({"framework": "django"}, "its framework is django, the repository's is flask"),
-        ({"version": "2.7"}, "it is for version 2.7, the repository wants 3.12"),
-        ({"root": "apps/web"}, "it builds the folder apps/web, the project is in /"),
+        ({"version": "2.7"}, "its major version is 2, the repository's is 3"),
+        ({"root": "apps/web"}, "its folder is apps/web, the repository's is none"),
         ({"entry_point": "wsgi.py"}, "its entry point is wsgi.py, the repository's is app.py"),
         ({"commands": Commands(start="flask run")}, "its start command is flask run"),
     ],
@@ -36,6 +37,35 @@ def test_a_template_that_does_not_fit_is_a_reference(changes: dict[str, object],
     resolved = decide.resolve(ANALYZED, [template(**changes)], keep=5)
     assert resolved.decision == "chromadb-reference"
     assert any(reason in said for said in resolved.reasons)
+
+
+def test_what_fits_has_the_key_of_the_repository() -> None:
+    """By which a store finds it among any number; and the other way round, for each thing that is assumed."""
+    assert fit_key(template(version="3.11", dependencies=())) == fit_key(FLASK)
+    others: list[dict[str, object]] = [
+        {"entry_point": "x"},
+        {"root": "x"},
+        {"version": "2.7"},
+        {"commands": Commands()},
+        {"framework": None},
+    ]
+    assert fit_key(FLASK) not in {fit_key(template(**changes)) for changes in others}
+
+
+def test_a_template_that_failed_loses_rank() -> None:
+    """The more of its uses failed, the more; the event shows by how much."""
+    templates = [template(id="a"), template(id="b"), template(id="c")]
+    ranked = decide.rank(templates, FLASK, {"a": 0.5, "b": 0.25})
+    assert [candidate.id for _, candidate in ranked] == ["c", "b", "a"]
+    assert [candidate.components.get("failed") for _, candidate in ranked] == [None, -7.5, -15.0]
+
+
+def test_a_template_gives_way_to_its_healed_form() -> None:
+    """Where the healed form is there as well."""
+    old, healed = template(id="manual_a"), template(id="b", supersedes="manual_a", stages_count=0)
+    resolved = decide.resolve(ANALYZED, [old, healed], keep=5)
+    assert resolved.template == healed
+    assert decide.resolve(ANALYZED, [old], keep=5).template == old
 
 
 def test_another_minor_version_of_the_language_fits() -> None:

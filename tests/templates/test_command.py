@@ -13,6 +13,7 @@ import pytest
 
 from greenrun import embedded
 from services.retriever import decide
+from shared.adapters.embedders import FeatureHash
 from shared.events import Analysis, RepoAnalyzed, Submission, Template, new_run_id
 from shared.recipes import render
 from shared.settings import ChromaSettings
@@ -81,11 +82,20 @@ async def test_templates_go_out_and_come_back(chroma_settings: ChromaSettings, f
     await templates(chroma_settings, "export", "all.jsonl", cwd=folder)
     await templates(chroma_settings, "remove", one["id"], cwd=folder)
     assert "there is no template" in (await templates(chroma_settings, "remove", one["id"], cwd=folder, code=1)).stderr
-    assert "1 templates stored" in (await templates(chroma_settings, "import", "all.jsonl", cwd=folder)).stdout
-    assert "1 were there already" in (await templates(chroma_settings, "import", "all.jsonl", cwd=folder)).stdout
+    assert "1 new templates stored" in (await templates(chroma_settings, "import", "all.jsonl", cwd=folder)).stdout
+    assert "1 replaced" in (await templates(chroma_settings, "import", "all.jsonl", cwd=folder)).stdout
     stats = json.loads((await templates(chroma_settings, "stats", "--json", cwd=folder)).stdout)
     assert stats == {"pipeline_templates": {"python": 1}}
     assert one["id"] in (await templates(chroma_settings, "list", "--language", "python", cwd=folder)).stdout
+
+
+async def test_a_store_is_reindexed_by_hand(chroma_settings: ChromaSettings, folder: Path) -> None:
+    """Each collection with its count and embedder; an embedder that is none is refused by name."""
+    await templates(chroma_settings, "add", "ci.yml", "Dockerfile", "--like", "shop", cwd=folder)
+    said = (await templates(chroma_settings, "reindex", cwd=folder)).stdout
+    assert f"pipeline_templates: 1 templates by {FeatureHash.id}" in said
+    done = json.loads((await templates(chroma_settings, "reindex", "--json", cwd=folder)).stdout)
+    assert [one["templates"] for one in done] == [0, 1]
 
 
 async def test_a_wrong_call_is_one_sentence(chroma_settings: ChromaSettings, folder: Path) -> None:

@@ -6,14 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import chromadb
 import numpy as np
 import pytest
+from chromadb.api.async_api import AsyncClientAPI
 
 from greenrun import embedded
-from shared.adapters.templates import NEAREST, ChromaTemplates, feature_hash
-from shared.errors import Reject, Retry
+from shared.adapters.embedders import feature_hash
+from shared.adapters.templates import NEAREST, ChromaTemplates
+from shared.errors import Retry
 from shared.events import Template
+from shared.fit import fit_key
 from shared.ports import TemplateStore, Wanted
 from shared.settings import ChromaSettings
 from tests.fakes.templates import FakeTemplates
@@ -35,7 +37,13 @@ RAILS = Template(id="rails", collection="pipeline_templates", language="ruby", f
 
 def wanted(*languages: str) -> Wanted:
     """What a Flask application asks for, of these languages."""
-    return Wanted(languages, "pip", (("flask",), ("bottle", "")), {"framework=flask": 30.0})
+    return Wanted(languages, fit_key(FLASK) if "python" in languages else "none", {"language=python": 40.0, "framework=flask": 30.0})
+
+
+def sketch(template: Template) -> Template:
+    """As the store finds it: without the text of its files."""
+    texts = {name: None if getattr(template, name) is None else "" for name in ("pipeline", "dockerfile")}
+    return template.model_copy(update=texts)
 
 
 @pytest.fixture
@@ -60,7 +68,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 async def test_a_template_comes_back_as_it_was_stored(store: TemplateStore) -> None:
     """What the learner stored is what the retriever finds, field by field."""
     assert await store.put(FLASK) is True
-    assert await store.find(wanted("python")) == [FLASK]
+    assert await store.find(wanted("python")) == [sketch(FLASK)]
     assert await store.get(FLASK.id) == FLASK
 
 
@@ -70,12 +78,20 @@ async def test_the_same_id_is_stored_once(store: TemplateStore) -> None:
     assert len(await store.find(wanted("python"))) == 1
 
 
+async def test_what_is_stored_again_is_what_was_said_last(store: TemplateStore) -> None:
+    """Nothing of the record before is left, not a version that it has no more."""
+    changed = FLASK.model_copy(update={"version": None, "build_tool": "make"})
+    assert [await store.put(FLASK), await store.put(changed)] == [True, False]
+    assert await store.find(wanted("python")) == [sketch(changed)]
+    assert await store.get(FLASK.id) == changed
+
+
 async def test_both_collections_are_searched_and_filtered_by_language(store: TemplateStore) -> None:
     """Golden and proven templates are found together, those of other languages are not."""
     await store.put(FLASK)
     await store.put(RAILS)
     assert {t.id for t in await store.find(wanted("ruby", "python"))} == {FLASK.id, RAILS.id}
-    assert await store.find(wanted("ruby")) == [RAILS]
+    assert await store.find(wanted("ruby")) == [sketch(RAILS)]
     assert await store.find(wanted("go")) == []
     assert await store.get("nobody") is None
 
@@ -100,15 +116,26 @@ async def test_a_newer_library_replaces_its_own_entries_alone(store: TemplateSto
     assert found == {"rails", "recipe_new", "recipe_of_somebody"}
 
 
-async def test_of_very_many_the_nearest_are_found(chroma_settings: ChromaSettings) -> None:
-    """Among hundreds of another framework the one that is liked, and no more than can be ranked."""
+async def test_of_very_many_what_fits_is_found(chroma_settings: ChromaSettings) -> None:
+    """Among hundreds that are nearer by their features the one that fits, and no more than can be ranked."""
+    far = FLASK.model_copy(update={"dependencies": tuple(f"package-{number}" for number in range(40))})
+    near = FLASK.model_copy(update={"entry_point": "other.py"})
     async with ChromaTemplates.connect(chroma_settings) as store:
         for number in range(200):
-            await store.put(FLASK.model_copy(update={"id": f"django_{number}", "framework": "django"}))
-        await store.put(FLASK)
+            await store.put(near.model_copy(update={"id": f"near_{number}"}))
+        await store.put(far)
         found = await store.find(wanted("python"))
-    assert FLASK in found
-    assert len(found) <= NEAREST
+    assert sketch(far) in found
+    assert len(found) <= NEAREST + 1
+
+
+async def test_a_rare_language_is_found_among_very_many(chroma_settings: ChromaSettings) -> None:
+    """Where nothing near is of the language, it is asked for by name."""
+    async with ChromaTemplates.connect(chroma_settings) as store:
+        for number in range(NEAREST + 1):
+            await store.put(FLASK.model_copy(update={"id": f"flask_{number}"}))
+        await store.put(RAILS)
+        assert await store.find(Wanted(("ruby",), likes={"language=python": 1.0})) == [sketch(RAILS)]
 
 
 async def test_a_server_that_is_down_is_a_retry(tmp_path: Path, templates: AsyncExitStack) -> None:
@@ -124,15 +151,16 @@ async def test_a_server_that_is_down_is_a_retry(tmp_path: Path, templates: Async
     with pytest.raises(Retry):
         await store.find(wanted("python"))
     async with embedded.chroma(tmp_path / "chroma", port=port):
-        assert await store.find(wanted("python")) == [FLASK]
+        assert await store.find(wanted("python")) == [sketch(FLASK)]
 
 
-async def test_a_collection_of_another_embedder_is_refused(chroma_settings: ChromaSettings) -> None:
-    """Vectors of different embedders are never mixed in silence."""
-    client = await chromadb.AsyncHttpClient(host="127.0.0.1", port=chroma_settings.chromadb_port)
+async def test_a_collection_of_another_embedder_is_refused(
+    chroma_settings: ChromaSettings, client: AsyncClientAPI
+) -> None:
+    """Vectors of different embedders are never mixed; a run waits until a person has decided."""
     await client.create_collection("pipeline_templates", metadata={"embedder": "other"}, embedding_function=None)
     async with ChromaTemplates.connect(chroma_settings) as store:
-        with pytest.raises(Reject, match="embedder other"):
+        with pytest.raises(Retry, match=r"embedder other, .* greenrun templates reindex"):
             await store.find(wanted("python"))
 
 
