@@ -36,6 +36,8 @@ def generate(
     provider: Annotated[str, typer.Option(help="rules: the built-in recipes; ollama: a model")] = "rules",
     registry: Annotated[str | None, typer.Option(help="host:port of the registry that the files name")] = None,
     builder: Annotated[str | None, typer.Option(help="kaniko, buildah or buildkit")] = None,
+    privileged: Annotated[bool | None, typer.Option(help="the runner allows privileged containers")] = None,
+    air_gapped: Annotated[bool | None, typer.Option(help="jobs reach the registry and mirrors alone")] = None,
     ref: Ref = None,
     subfolder: Subfolder = "",
     out: Annotated[Path | None, typer.Option(help="write the files into this folder")] = None,
@@ -46,6 +48,7 @@ def generate(
     from services.generator.settings import Settings  # noqa: PLC0415
 
     chosen: dict[str, Any] = {"llm_provider": provider, "nexus_registry": registry, "image_builder": builder}
+    chosen |= {"runner_privileged": privileged, "air_gapped": air_gapped}
     try:
         settings = Settings(**{name: value for name, value in chosen.items() if value is not None})
     except ValidationError as error:

@@ -15,7 +15,8 @@ from shared.adapters.llm import connect_model
 from shared.ci.lint import check, errors
 from shared.errors import Reject, Retry
 from shared.events import Files, FilesGenerated, RunFailed, TemplateResolved
-from shared.recipes import render
+from shared.recipes import Runner, render
+from shared.recipes.renderer import ORDINARY
 from shared.service import Service
 
 if TYPE_CHECKING:
@@ -31,11 +32,11 @@ _prompts = jinja2.Environment(loader=jinja2.FileSystemLoader(PROMPTS), autoescap
 
 @dataclass(frozen=True)
 class Deps:
-    """The model (None: the recipes write), the registry, the builder, and how patient to be with the model."""
+    """The model (None: the recipes write), the registry, the runner, and how patient to be with the model."""
 
     model: Model | None
     registry: str
-    builder: str = "kaniko"
+    runner: Runner = ORDINARY
     repair_rounds: int = 3
     fallback: bool = True
 
@@ -54,7 +55,7 @@ async def connect(settings: Settings, _bus: Bus) -> AsyncIterator[Deps]:
         yield Deps(
             model,
             settings.nexus_registry,
-            settings.image_builder,
+            Runner(settings.image_builder, privileged=settings.runner_privileged, air_gapped=settings.air_gapped),
             settings.llm_repair_rounds,
             settings.llm_fallback == "rules",
         )
@@ -93,7 +94,7 @@ async def _written(event: TemplateResolved, deps: Deps, model: Model, story: Sto
     story.notes.append(f"prompt {system.splitlines()[0]}")
     request = _prompts.get_template("write.j2").render(
         registry=deps.registry,
-        builder=deps.builder,
+        runner=deps.runner,
         analysis=decide.facts(event),
         template=event.template,
         reasons=event.reasons,
@@ -119,14 +120,14 @@ async def _written(event: TemplateResolved, deps: Deps, model: Model, story: Sto
 
 def _unavailable(event: TemplateResolved, deps: Deps, error: Retry | Reject, story: Story) -> None:
     """Go on by the recipes where they can; else the error stands."""
-    if not deps.fallback or render(event.analysis, registry=deps.registry, builder=deps.builder) is None:
+    if not deps.fallback or render(event.analysis, registry=deps.registry, runner=deps.runner) is None:
         raise error
     story.notes.append(f"the model gave no answer: {error.reason}")
 
 
 def _by_rules(event: TemplateResolved, deps: Deps, story: Story) -> FilesGenerated | RunFailed:
     """The recipe's files; RunFailed where there is no recipe, or the fallback is switched off."""
-    files = render(event.analysis, registry=deps.registry, builder=deps.builder)
+    files = render(event.analysis, registry=deps.registry, runner=deps.runner)
     if files is None or (deps.model is not None and not deps.fallback):
         return decide.failed(event, story.notes)
     findings = errors(check(files, registry=deps.registry))

@@ -8,6 +8,8 @@ from shared.settings import CommonSettings, ModelSettings, RegistrySettings
 
 
 class Settings(CommonSettings, ModelSettings, RegistrySettings):
-    """The model, the registry that images come from, and what builds the image."""
+    """The model, the registry that images come from, and the runner that the files are for."""
 
     image_builder: Literal["kaniko", "buildah", "buildkit"] = Field("kaniko", description="what builds the image")
+    runner_privileged: bool = Field(default=False, description="the runner allows privileged containers")
+    air_gapped: bool = Field(default=False, description="jobs reach the registry and mirrors alone, not the internet")

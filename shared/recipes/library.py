@@ -17,10 +17,10 @@ NAMES = (
     *("python", "javascript", "ruby", "jvm", "scala", "clojure", "go", "rust", "php", "dotnet", "elixir", "dart"),
     *("swift", "native", "haskell", "static", "shell"),
 )
-TOOLS = "tools"
+TOOLS, SERVICES = "tools", "services"
 BUILDERS = ("kaniko", "buildah", "buildkit")
 # What a framework or a package manager may say otherwise than its language; `jobs`, `images` and `values` are merged.
-MERGED = ("jobs", "images", "values")
+MERGED = ("jobs", "images", "values", "variables")
 
 
 def recipe_for(analysis: Analysis) -> dict[str, Any] | None:
@@ -58,14 +58,20 @@ def release_of(recipe: dict[str, Any], release: str | None) -> str:
 def source_images() -> tuple[str, ...]:
     """The full source name of every image that the recipes use, for all versions that they know."""
     tools = load(TOOLS)
-    images = {image for name, image in tools.items() if name != "builders"}
-    images |= {builder["image"] for builder in tools["builders"].values()}
+    images = {image for image in tools.values() if isinstance(image, str)}
+    images |= {service["image"] for service in load(SERVICES).values()}
+    for builder in tools["builders"].values():
+        images |= {builder["image"], builder.get("privileged", {}).get("image", builder["image"])}
     for name in NAMES:
         recipe = load(name)
         images |= {
             image.format(version=version)
             for holder in (recipe, *recipe["managers"].values(), *recipe.get("frameworks", {}).values())
-            for image in (holder.get("image"), *holder.get("images", {}).values())
+            for image in (
+                holder.get("image"),
+                *holder.get("images", {}).values(),
+                *holder.get("full_images", {}).values(),
+            )
             if image
             for version in recipe["versions"]
         }

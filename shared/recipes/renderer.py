@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 
 from shared.ci.images import private_name
 from shared.events import Analysis, Commands, Files
-from shared.recipes.library import HERE, TOOLS, load, recipe_for
+from shared.recipes.library import HERE, SERVICES, TOOLS, load, recipe_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PLAIN_PATH = re.compile(r"[\w./*-]+")
+DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,60}")
+# The scanner whose rules come from the internet.
+FETCHES_RULES = "semgrep"
 _environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(HERE),
     undefined=jinja2.StrictUndefined,
@@ -26,21 +30,58 @@ _environment = jinja2.Environment(
 _environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False)
 
 
-def render(analysis: Analysis, *, registry: str, builder: str = "kaniko") -> Files | None:
+@dataclass(frozen=True)
+class Runner:
+    """Where the files will run: what builds the image there, and what the runner allows."""
+
+    builder: str = "kaniko"
+    privileged: bool = False
+    air_gapped: bool = False
+
+
+ORDINARY = Runner()
+
+
+def render(analysis: Analysis, *, registry: str, runner: Runner = ORDINARY) -> Files | None:
     """The files for this repository; None where there is no recipe for its language."""
     recipe = recipe_for(analysis)
     if recipe is None:
         return None
+    recipe = _with_system_packages(analysis, recipe)
+    if runner.air_gapped:
+        recipe = _without_the_internet(recipe)
     commands = _one_line_each(analysis.commands)
     values = {
         **_place(analysis, recipe, registry),
         **_pipeline(analysis, recipe, commands, registry),
         **_image(analysis, recipe, commands),
-        **_builder(builder, registry),
+        **_builder(runner, registry),
+        "air_gapped": runner.air_gapped,
     }
     pipeline = _environment.get_template("pipeline.yml.j2").render(values)
     dockerfile = _environment.get_template(f"dockerfiles/{recipe['dockerfile']}.j2").render(values)
-    return Files(pipeline=pipeline, dockerfile=dockerfile)
+    return Files(pipeline=pipeline, dockerfile=f"{_advice(recipe)}{dockerfile}")
+
+
+def _with_system_packages(analysis: Analysis, recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe with the larger images where Debian's packages are needed, and those that even they do not have."""
+    needed = [name for name in analysis.system_packages if DEBIAN_PACKAGE.fullmatch(name)]
+    if not needed or "full_images" not in recipe:
+        return recipe | {"packages": []}
+    packages = [name for name in needed if name not in recipe["full_images_have"]]
+    full = recipe["full_images"]
+    images = recipe["images"] | {role: image for role, image in full.items() if role != "image"}
+    return recipe | {"packages": packages, "image": full.get("image", recipe["image"]), "images": images}
+
+
+def _without_the_internet(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe for a runner behind an air gap: rules that are fetched give way to rules that are there."""
+    inside = load(TOOLS)["air_gapped"]
+    chosen = recipe | {"variables": recipe["variables"] | inside["variables"]}
+    if recipe.get("sast_image") != FETCHES_RULES:
+        return chosen
+    jobs = recipe["jobs"] | {"sast": inside["sast"]}
+    return chosen | {"jobs": jobs, "sast_image": inside["sast_image"], "sast_report": None}
 
 
 def _place(analysis: Analysis, recipe: Mapping[str, Any], registry: str) -> dict[str, Any]:
@@ -59,7 +100,6 @@ def _place(analysis: Analysis, recipe: Mapping[str, Any], registry: str) -> dict
 def _pipeline(analysis: Analysis, recipe: Mapping[str, Any], commands: Commands, registry: str) -> dict[str, Any]:
     """What the jobs ask for: the repository's own commands first, the recipe's where it has none."""
     jobs, tools, run = recipe["jobs"], load(TOOLS), recipe.get("run", "")
-    test, junit = _tests(commands.test, recipe)
     images = {job: recipe.get(f"{job}_image") for job in ("sast", "quality")}
     return {
         "variables": recipe["variables"],
@@ -67,8 +107,8 @@ def _pipeline(analysis: Analysis, recipe: Mapping[str, Any], commands: Commands,
         "cache": recipe["cache"],
         "prepare": [line for line in (recipe.get("tool"), commands.install or recipe["install"]) if line],
         "compile": _filled([commands.build] if commands.build else jobs["compile"], run),
-        "test": _filled(test, run),
-        "junit": _below(analysis, junit) if junit else None,
+        **_tests(analysis, commands.test, recipe),
+        **_services(analysis, registry),
         "sast": jobs["sast"],
         "sast_report": _below(analysis, recipe["sast_report"]) if recipe.get("sast_report") else None,
         "quality": [commands.lint] if commands.lint else jobs["quality"],
@@ -84,8 +124,10 @@ def _image(analysis: Analysis, recipe: Mapping[str, Any], commands: Commands) ->
     install, main = commands.install or recipe["install"], analysis.entry_point or "."
     return {
         "tool": recipe.get("tool"),
+        "packages": recipe["packages"],
         "manifests": [_below(analysis, path) for path in recipe["manifests"] or _requirements(install)],
         "install": recipe.get("production", install),
+        "early": _early(analysis, recipe.get("early")),
         "build_command": commands.build,
         "main": main if PLAIN_PATH.fullmatch(main) else ".",
         "entry_point": main,
@@ -96,9 +138,16 @@ def _image(analysis: Analysis, recipe: Mapping[str, Any], commands: Commands) ->
     }
 
 
-def _builder(builder: str, registry: str) -> dict[str, Any]:
-    chosen = load(TOOLS)["builders"][builder]
+def _builder(runner: Runner, registry: str) -> dict[str, Any]:
+    chosen = load(TOOLS)["builders"][runner.builder]
+    if runner.privileged:
+        chosen = chosen | chosen.get("privileged", {})
     return {"build_image": _short(chosen["image"], registry), "build": chosen["script"]}
+
+
+def _advice(recipe: Mapping[str, Any]) -> str:
+    """What a person may add besides the two files, as a comment."""
+    return f"# A .dockerignore with these keeps the image small and secrets out of it: {' '.join(recipe['ignored'])}\n"
 
 
 def _one_line_each(commands: Commands) -> Commands:
@@ -110,16 +159,51 @@ def _one_line_each(commands: Commands) -> Commands:
     return Commands.model_validate(lines)
 
 
-def _tests(command: str | None, recipe: Mapping[str, Any]) -> tuple[list[str], str | None]:
-    """The lines of the test job and the JUnit report that they leave, if any."""
-    junit = recipe.get("junit")
+def _tests(analysis: Analysis, command: str | None, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The lines of the test job and the reports that they leave, if any."""
+    run, junit = recipe.get("run", ""), recipe.get("junit")
+    report = _report(analysis, command, recipe) if command else None
     if command is None:
-        return recipe["jobs"]["test"], junit if isinstance(junit, str) else None
-    tool = recipe.get("test_tools", {}).get(command.split()[0])
-    lines = [tool] if tool else []
-    if isinstance(junit, dict) and command.startswith(junit["prefix"]):
-        return [*lines, command + junit["option"]], junit["path"]
-    return [*lines, command], junit if isinstance(junit, str) else None
+        lines = _filled(recipe["jobs"]["test"], run)
+    elif report is None:
+        lines = [command]
+    else:
+        declared = {dependency.name.lower() for dependency in analysis.dependencies}
+        tools = [line for name, line in report.get("install", {}).items() if name not in declared]
+        lines, junit = [*tools, command + report["option"]], report.get("junit", junit)
+    coverage = report.get("coverage") if report else None
+    return {
+        "test": lines,
+        "junit": _below(analysis, junit) if junit else None,
+        "coverage": {**coverage, "path": _below(analysis, coverage["path"])} if coverage else None,
+    }
+
+
+def _report(analysis: Analysis, command: str, recipe: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The first of the recipe's reports that this test command can be told to write."""
+    declared = {dependency.name.lower() for dependency in analysis.dependencies}
+    for report in recipe.get("reports", ()):
+        line = ".".join(recipe["release"].split(".")[:2])
+        fits = line in report.get("releases", [line]) and report.get("declared", "") in {"", *declared}
+        if fits and re.match(rf"{re.escape(report['prefix'])}(?!\S)[^&|;]*$", command):
+            return dict(report)
+    return None
+
+
+def _services(analysis: Analysis, registry: str) -> dict[str, Any]:
+    """What stands beside the tests of a repository that has some, and how they find it."""
+    known = load(SERVICES)
+    chosen = [known[name] for name in analysis.services if name in known] if analysis.commands.test else []
+    told: dict[str, str] = {}
+    for service in chosen:
+        told = {**service["tells"], **told}
+    services = [{"command": None, "variables": None, **one, "image": _short(one["image"], registry)} for one in chosen]
+    return {"services": services, "told": told}
+
+
+def _early(analysis: Analysis, early: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What is fetched before the sources are copied, from which manifests."""
+    return {**early, "manifests": [_below(analysis, path) for path in early["manifests"]]} if early else None
 
 
 def _requirements(install: str) -> list[str]:

@@ -13,7 +13,7 @@ from shared.ci.document import NODE_LIMIT, SIZE_LIMIT, parse
 from shared.ci.expressions import objection
 from shared.ci.lint import check, errors
 from shared.events import Analysis, Commands
-from shared.recipes.renderer import render
+from shared.recipes import Runner, render
 from tests.ci.pipelines import DOCKERFILE, PIPELINE, REGISTRY, files, line_of
 
 
@@ -306,7 +306,9 @@ def test_a_nine_stage_file_takes_milliseconds() -> None:
 def test_what_the_recipes_render_gives_no_findings(language: str, builder: str) -> None:
     """Every recipe with every builder passes the checker without a word."""
     commands = Commands(install="make deps", test="make test", start="make run")
-    rendered = render(Analysis(language=language, commands=commands, ports=(8000,)), registry=REGISTRY, builder=builder)
+    rendered = render(
+        Analysis(language=language, commands=commands, ports=(8000,)), registry=REGISTRY, runner=Runner(builder)
+    )
     assert rendered is not None
     assert check(rendered, registry=REGISTRY) == ()
 

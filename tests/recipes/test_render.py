@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -16,11 +19,12 @@ from shared.ci.document import parse
 from shared.ci.images import images_of, private_name
 from shared.ci.lint import check
 from shared.ci.stages import JOBS, STAGES
-from shared.events import Analysis, Commands, Files
-from shared.recipes import BUILDERS, render, source_images
+from shared.events import Analysis, Commands, Dependency, Files
+from shared.recipes import BUILDERS, Runner, render, source_images
 from shared.recipes.library import NAMES, load
 from tests.analyzer.conftest import snapshot_of
 from tests.analyzer.stacks import STACKS as ANALYZED
+from tests.facts import FLASK
 
 REGISTRY = "registry.example:5000"
 
@@ -64,9 +68,9 @@ LANGUAGES = sorted({language for name in NAMES for language in load(name)["langu
 BARE = [Analysis(language=language) for language in LANGUAGES]
 
 
-def rendered(analysis: Analysis, builder: str = "kaniko") -> Files:
+def rendered(analysis: Analysis, builder: str = "kaniko", **runner: bool) -> Files:
     """The files, which exist."""
-    files = render(analysis, registry=REGISTRY, builder=builder)
+    files = render(analysis, registry=REGISTRY, runner=Runner(builder, **runner))
     assert files is not None
     return files
 
@@ -119,13 +123,107 @@ def test_the_cache_is_that_of_the_package_manager(manager: str, cache: str) -> N
 
 
 def test_a_report_is_kept_where_the_tests_write_one() -> None:
-    """Pytest is told to write JUnit's XML, and the job keeps it; other test tools are left as they are."""
-    with_pytest = rendered(Analysis(language="python", commands=Commands(test="pytest -q")))
-    assert script(with_pytest, "test")[-1] == "pytest -q --junitxml=junit.xml"
-    assert parse(with_pytest.pipeline).resolved["test"]["artifacts"]["reports"] == {"junit": "junit.xml"}
-    without = rendered(Analysis(language="python", commands=Commands(test="tox")))
-    assert script(without, "test")[-1] == "tox"
-    assert "artifacts" not in parse(without.pipeline).resolved["test"]
+    """Pytest is told to write JUnit's and Cobertura's XML, and the job keeps both."""
+    files = rendered(Analysis(language="python", commands=Commands(test="pytest -q")))
+    *tools, command = script(files, "test")
+    assert command.startswith("pytest -q --junitxml=junit.xml --cov=. ")
+    assert [tool.split("==")[0] for tool in tools] == ["pip install pytest", "pip install pytest-cov"]
+    job = parse(files.pipeline).resolved["test"]
+    cobertura = {"coverage_format": "cobertura", "path": "coverage.xml"}
+    assert job["artifacts"]["reports"] == {"junit": "junit.xml", "coverage_report": cobertura}
+    shown = re.search(job["coverage"].strip("/"), "a.py    3    0   100%\nTOTAL   12    3    75%", re.MULTILINE)
+    assert shown is not None
+    assert shown[1] == "75"
+
+
+@pytest.mark.parametrize("command", ["tox", "pytest-3", "pytest && make docs", "pytest | tee log"])
+def test_what_cannot_be_told_to_write_a_report_is_left_as_it_is(command: str) -> None:
+    """Another tool, or a line in which a further option would go to another command."""
+    files = rendered(Analysis(language="python", commands=Commands(test=command)))
+    assert script(files, "test") == [command]
+    assert "artifacts" not in parse(files.pipeline).resolved["test"]
+
+
+def test_a_test_tool_that_the_repository_declares_is_not_installed_again() -> None:
+    """Its own version stays; without a declared formatter RSpec is left alone."""
+    declared = (Dependency(name="pytest"), Dependency(name="pytest-cov"))
+    own = rendered(Analysis(language="python", commands=Commands(test="pytest"), dependencies=declared))
+    assert [line for line in script(own, "test") if "install" in line] == []
+    rspec = Analysis(language="ruby", commands=Commands(test="bundle exec rspec"))
+    formatter = (Dependency(name="rspec_junit_formatter"),)
+    assert script(rendered(rspec), "test") == ["bundle exec rspec"]
+    assert "junit.xml" in script(rendered(rspec.model_copy(update={"dependencies": formatter})), "test")[0]
+
+
+def test_what_the_tests_need_stands_beside_them() -> None:
+    """The databases and brokers that the analyzer names, from the registry, and where they are found."""
+    analysis = FLASK.model_copy(update={"services": tuple(sorted(load("services")))})
+    files = rendered(analysis)
+    assert check(files, registry=REGISTRY) == ()
+    job = parse(files.pipeline).resolved["test"]
+    assert {service["alias"] for service in job["services"]} >= {"postgres", "redis", "kafka"}
+    assert job["variables"]["REDIS_URL"] == "redis://redis:6379/0"
+    known = {private_name(source, REGISTRY) for source in source_images()}
+    assert {use.reference for use in images_of(files)} <= known
+    assert "services" not in parse(rendered(FLASK).pipeline).resolved["test"]
+
+
+def test_system_packages_come_with_the_image_where_it_has_them() -> None:
+    """No job installs any: the larger image has compilers and headers; what it lacks is installed while it is built."""
+    needed = ("libpq-dev", "gcc", "poppler-utils", "evil; rm -rf /")
+    files = rendered(FLASK.model_copy(update={"system_packages": needed}))
+    assert check(files, registry=REGISTRY) == ()
+    assert "python:3.12-slim" not in files.pipeline + files.dockerfile
+    assert "apt-get" not in files.pipeline
+    assert files.dockerfile.count("install --yes --no-install-recommends poppler-utils &&") == 2
+    assert "evil" not in files.dockerfile
+
+
+@pytest.mark.parametrize("analysis", BARE, ids=[one.language for one in BARE])
+def test_behind_an_air_gap_nothing_is_fetched_from_outside(analysis: Analysis) -> None:
+    """No rules from the internet, the scanner's databases from the registry; and still nothing to find."""
+    files = rendered(analysis, air_gapped=True)
+    assert check(files, registry=REGISTRY) == ()
+    assert "semgrep" not in files.pipeline
+    assert parse(files.pipeline).variables["TRIVY_DB_REPOSITORY"].startswith("${REGISTRY}/")
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_a_privileged_runner_is_used_as_one(builder: str) -> None:
+    """Where there is a difference; the files pass the same checks."""
+    files = rendered(FLASK, builder, privileged=True)
+    assert check(files, registry=REGISTRY) == ()
+    assert "rootless" not in files.pipeline
+    assert "--isolation chroot" not in files.pipeline
+
+
+def test_what_does_not_wait_for_another_begins_at_once() -> None:
+    """The scans need nothing, the tests what is compiled, the image's scan the image."""
+    jobs = parse(rendered(FLASK).pipeline).resolved
+    needs = {name: job.get("needs") for name, job in jobs.items()}
+    assert {name: need for name, need in needs.items() if need is not None} == {
+        "test": ["compile"],
+        "sast": [],
+        "quality": [],
+        "security": ["build"],
+    }
+    assert jobs["push"]["interruptible"] is False
+
+
+@pytest.mark.parametrize("runner", [Runner(), Runner("buildah", air_gapped=True), Runner("buildkit")])
+def test_every_line_of_every_job_is_shell(runner: Runner, tmp_path: Path) -> None:
+    """As the shell itself reads it."""
+    scripts = []
+    for analysis in [*STACKS.values(), *BARE]:
+        files = render(analysis, registry=REGISTRY, runner=runner)
+        assert files is not None
+        for job in parse(files.pipeline).resolved.values():
+            scripts += [str(line) for line in (*job.get("before_script", ()), *job["script"])]
+    for number, text in enumerate(dict.fromkeys(scripts)):
+        (tmp_path / f"{number}.sh").write_text(f"{text}\n")
+    for path in tmp_path.glob("*.sh"):
+        done = subprocess.run(["sh", "-n", str(path)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, path.read_text() + done.stderr
 
 
 @pytest.mark.parametrize("name", ANALYZED)

@@ -37,7 +37,11 @@ RAILS = Template(id="rails", collection="pipeline_templates", language="ruby", f
 
 def wanted(*languages: str) -> Wanted:
     """What a Flask application asks for, of these languages."""
-    return Wanted(languages, fit_key(FLASK) if "python" in languages else "none", {"language=python": 40.0, "framework=flask": 30.0})
+    return Wanted(
+        languages,
+        fit_key(FLASK) if "python" in languages else "none",
+        {"language=python": 40.0, "framework=flask": 30.0},
+    )
 
 
 def sketch(template: Template) -> Template:
