@@ -42,7 +42,7 @@ async def print_all(sources: list[str], options: Options, settings: Settings) ->
     """Print or write the files of every source in their order; whether one of them has none."""
     console, turn, failed = Console(), asyncio.Semaphore(AT_ONCE), False
     analyzing = AnalyzerSettings()
-    async with connect(settings, None) as deps:  # type: ignore[arg-type]  # the generator asks nothing of the bus
+    async with connect(settings, None) as deps:
         for source in sources:
             result = await examine(source, options.ref, options.subfolder, analyzing, turn)
             answer = await _files(result, deps)

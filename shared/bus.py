@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -165,6 +166,11 @@ class Bus:
     async def dead_letters(self) -> list[DeadLetter]:
         """All dead letters, oldest first."""
         return [_dead_letter(raw) async for raw in self._read(topology.DLQ_STREAM, "dlq.>")]
+
+    async def tell(self, subject: str, what: Mapping[str, Any]) -> None:
+        """Say something to whoever listens now (`nats sub`); it is in no stream, and lost where nobody does."""
+        with suppress(NatsError, ConnectionError):
+            await self._client.publish(subject, json.dumps(what).encode())
 
     # Reading
 

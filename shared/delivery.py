@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -15,7 +15,7 @@ from shared.events import Event, RepoSubmitted, RunFailed, Submission, adopted_r
 from shared.logging import logger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from nats.aio.msg import Msg
 
@@ -67,15 +67,14 @@ class Deliveries:
             raise Reject(f"the body is no submission such as {{'repo_url': 'https://…'}}: {error}") from error
         return [RepoSubmitted(run_id=run_id, **submission.model_dump())]
 
-    async def _settle(self, msg: Msg, work: Callable[[Msg], Awaitable[Sequence[Event]]]) -> None:
+    async def _settle(self, msg: Msg, work: Callable[[Msg], Coroutine[Any, Any, Sequence[Event]]]) -> None:
         """Do the work and end the delivery; the events are in the log before the ack."""
         run_id, _ = _identity(msg.subject)
         with structlog.contextvars.bound_contextvars(run_id=run_id, event_id=msg.subject, service=self._service.name):
             try:
                 self._refuse_the_exhausted(msg)
-                async with self._alive(msg):
-                    for event in await work(msg):
-                        await self._publish(event, msg)
+                for event in await self._unless_cancelled(msg, run_id, work(msg)):
+                    await self._publish(event, msg)
                 await msg.ack()
             except Reject as error:
                 await self._bury(msg, error.reason, error.evidence)
@@ -119,21 +118,31 @@ class Deliveries:
         # term() takes no reason in nats-py; the protocol does, and the advisory then carries it.
         await msg.respond(f"+TERM {' '.join(reason.split())[:200]}".encode())
 
-    @asynccontextmanager
-    async def _alive(self, msg: Msg) -> AsyncIterator[None]:
-        """Tell the server at a third of ack_wait that the delivery is still in hand."""
-
-        async def beat() -> None:
-            while True:
-                await asyncio.sleep(self._settings.ack_wait / 3)
-                with suppress(Exception):  # disconnected now; the next beat may get through
-                    await msg.in_progress()
-
-        task = asyncio.create_task(beat())
+    async def _unless_cancelled(
+        self, msg: Msg, run_id: str | None, work: Coroutine[Any, Any, Sequence[Event]]
+    ) -> Sequence[Event]:
+        """What the work returns; nothing where a person ends the run meanwhile, which ends the work as well."""
+        working = asyncio.create_task(work)
+        beating = asyncio.create_task(self._beat(msg, run_id))
         try:
-            yield
+            await asyncio.wait({working, beating}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                return working.result()
+            log.info("the run was cancelled; the work on it ends")
+            return []
         finally:
-            task.cancel()
+            for task in (working, beating):
+                task.cancel()
+            await asyncio.gather(working, beating, return_exceptions=True)
+
+    async def _beat(self, msg: Msg, run_id: str | None) -> None:
+        """Say at a third of ack_wait that the delivery is still in hand; return when the run is cancelled."""
+        while True:
+            await asyncio.sleep(self._settings.ack_wait / 3)
+            with suppress(Exception):  # disconnected now; the next beat may get through
+                await msg.in_progress()
+                if run_id and await self._bus.is_cancelled(run_id):
+                    return
 
 
 def _decoded(msg: Msg) -> Event:

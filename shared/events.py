@@ -240,6 +240,22 @@ class Rerun(Fact):
         return pipeline.status not in {"failed", "canceled"}
 
 
+class Round(Fact):
+    """One question to a model and what came of it; `findings` says why the answer was refused.
+
+    `seconds` is the model's own time, `cost` in US dollars None where the provider does not tell.
+    """
+
+    model: str
+    prompt_version: str
+    outcome: Literal["accepted", "refused", "away"]
+    findings: tuple[str, ...] = ()
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    cost: float | None = None
+    seconds: float = 0.0
+
+
 class Repair(Fact):
     """One healing attempt: what failed, what was done about it, and by whom."""
 
@@ -264,6 +280,7 @@ class Proposal(Fact):
     template_id: str | None = None
     files: Files
     notes: tuple[str, ...] = ()
+    rounds: tuple[Round, ...] = ()
     repairs: tuple[Repair, ...] = ()
     rerun: Rerun | None = None
 
@@ -327,13 +344,14 @@ class RepoSubmitted(Submission, Event):
 
 
 class RepoAnalyzed(Event):
-    """The repository was read at `commit_sha`."""
+    """The repository was read at `commit_sha`; `contents` (JSON: path → text) is what a model may be shown of it."""
 
     type: ClassVar[str] = "repo.analyzed"
 
     submission: Submission
     commit_sha: str
     analysis: Analysis
+    contents: BlobRef | None = None
 
 
 class TemplateResolved(Event):
@@ -343,6 +361,7 @@ class TemplateResolved(Event):
 
     submission: Submission
     analysis: Analysis
+    contents: BlobRef | None = None
     decision: Decision
     template: Template | None = None
     candidates: tuple[Candidate, ...] = ()

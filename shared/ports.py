@@ -5,6 +5,7 @@ Every method raises `shared.errors.Retry` where the other side is not available 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -104,11 +105,21 @@ class TemplateStore(Protocol):
 
 @dataclass(frozen=True)
 class Completion:
-    """What a model answered; `tokens` in prompt and answer together where the provider tells, else 0."""
+    """What a model answered; tokens are 0 where the provider does not tell, `cost` in US dollars None."""
 
     text: str
     model: str
-    tokens: int = 0
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    cost: float | None = None
+
+
+# Is told of the tokens of an answer that there are so far.
+Progress = Callable[[int], Awaitable[None]]
+
+
+async def unheard(_tokens: int) -> None:
+    """Progress that nobody listens to."""
 
 
 class Model(Protocol):
@@ -116,7 +127,9 @@ class Model(Protocol):
 
     name: str
 
-    async def complete(self, system: str, prompt: str, schema: Mapping[str, object]) -> Completion:
+    async def complete(
+        self, system: str, prompt: str, schema: Mapping[str, object], progress: Progress = unheard
+    ) -> Completion:
         """The answer to one prompt, asked for as JSON of that schema; the caller validates it."""
         ...
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from services.analyzer import decide, detect
+from services.analyzer import decide, detect, excerpts
 from services.analyzer.settings import Settings
+from shared.adapters.blobs import BlobStore
 from shared.adapters.git import GitSource
 from shared.errors import Reject
 from shared.events import RepoAnalyzed, RepoSubmitted, RunFailed
@@ -17,20 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from shared.bus import Bus
-    from shared.ports import Source
+    from shared.ports import Blobs, Source
 
 
 @dataclass(frozen=True)
 class Deps:
-    """Where repositories come from."""
+    """Where repositories come from, and where the files go that a model may be shown."""
 
     source: Source
+    blobs: Blobs
 
 
 @asynccontextmanager
-async def connect(settings: Settings, _bus: Bus) -> AsyncIterator[Deps]:
+async def connect(settings: Settings, bus: Bus) -> AsyncIterator[Deps]:
     """Repositories through git, with the policy of the settings."""
-    yield Deps(GitSource(settings, settings, detect.is_manifest, detect.is_source))
+    yield Deps(GitSource(settings, settings, excerpts.is_read, detect.is_source), BlobStore(bus))
 
 
 async def analyze(event: RepoSubmitted, deps: Deps) -> RepoAnalyzed | RunFailed:
@@ -39,7 +42,12 @@ async def analyze(event: RepoSubmitted, deps: Deps) -> RepoAnalyzed | RunFailed:
         snapshot = await deps.source.read(event.repo_url, event.ref)
     except Reject as refusal:
         return decide.failed(event, refusal.reason, refusal.evidence)
-    return decide.decide(event, snapshot)
+    answer = decide.decide(event, snapshot)
+    if isinstance(answer, RunFailed):
+        return answer
+    shown = excerpts.excerpts(snapshot, answer.analysis)
+    contents = await deps.blobs.put(json.dumps(shown, ensure_ascii=False).encode(errors="replace"))
+    return answer.model_copy(update={"contents": contents})
 
 
 service = Service("analyzer", Settings, connect, {RepoSubmitted: analyze})

@@ -6,14 +6,18 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from services.generator import prompts
+from shared.ci.lint import check, errors
 from shared.ci.parameters import with_registry
-from shared.events import Files, FilesGenerated, Proposal, RunFailed, TemplateResolved
+from shared.events import Files, FilesGenerated, Proposal, Round, RunFailed, TemplateResolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from services.generator.story import Story
     from shared.ci.finding import Finding
     from shared.events import Origin
+    from shared.ports import Completion
 
 ANSWER_SCHEMA: dict[str, object] = {
     "type": "object",
@@ -22,7 +26,10 @@ ANSWER_SCHEMA: dict[str, object] = {
     "additionalProperties": False,
 }
 MAX_ANSWER = 200_000
-MAX_FACTS = 20_000
+# An event stays small: of each round the first findings are kept, each cut.
+FINDINGS_KEPT = 5
+FINDING_LENGTH = 300
+EVIDENCE_LENGTH = 8_000
 
 
 class Unusable(ValueError):  # noqa: N818 - what the answer is
@@ -37,12 +44,44 @@ def from_template(event: TemplateResolved, registry: str) -> Files | None:
     return with_registry(Files(pipeline=template.pipeline, dockerfile=template.dockerfile), registry)
 
 
-def facts(event: TemplateResolved) -> str:
-    """What the prompt says of the repository, as JSON within a budget of characters; it holds no `<`.
+def contents_of(blob: bytes) -> dict[str, str]:
+    """Path → text, as the analyzer kept them."""
+    kept = json.loads(blob)
+    return {str(path): str(text) for path, text in kept.items()} if isinstance(kept, dict) else {}
 
-    So nothing that a stranger wrote can close the mark between which it stands.
-    """
-    return event.analysis.model_dump_json(exclude={"evidence"}, indent=1).replace("<", "\\u003c")[:MAX_FACTS]
+
+def judged(answer: str, registry: str) -> tuple[Files | None, list[str]]:
+    """The files of an answer, and what is wrong with them as sentences; None where it holds no two files."""
+    try:
+        files = read_answer(answer)
+    except Unusable as unusable:
+        return None, [str(unusable)]
+    return files, said(errors(check(files, registry=registry)))
+
+
+def answered(answer: Completion, complaints: Sequence[str], seconds: float) -> Round:
+    """One round with an answer."""
+    return Round(
+        model=answer.model,
+        prompt_version=prompts.VERSION,
+        outcome="refused" if complaints else "accepted",
+        findings=tuple(complaints[:FINDINGS_KEPT]),
+        prompt_tokens=answer.prompt_tokens,
+        answer_tokens=answer.answer_tokens,
+        cost=answer.cost,
+        seconds=round(seconds, 3),
+    )
+
+
+def away(model: str, reason: str, seconds: float) -> Round:
+    """One round without an answer."""
+    return Round(
+        model=model,
+        prompt_version=prompts.VERSION,
+        outcome="away",
+        findings=(reason[:FINDING_LENGTH],),
+        seconds=round(seconds, 3),
+    )
 
 
 def read_answer(text: str) -> Files:
@@ -61,7 +100,7 @@ def read_answer(text: str) -> Files:
 
 
 def generated(
-    event: TemplateResolved, files: Files, origin: Origin, *, model: str | None, notes: Iterable[str]
+    event: TemplateResolved, files: Files, origin: Origin, story: Story, *, model: str | None = None
 ) -> FilesGenerated:
     """The next event; the origin says what really wrote the files."""
     used = event.template is not None and origin in {"template", "template+model"}
@@ -73,26 +112,31 @@ def generated(
         model=model,
         template_id=event.template.id if event.template and used else None,
         files=files,
-        notes=tuple(notes),
+        notes=tuple(story.notes),
+        rounds=tuple(story.rounds),
     )
     return FilesGenerated(run_id=event.run_id, attempt=event.attempt, proposal=proposal)
 
 
-def failed(event: TemplateResolved, notes: Sequence[str]) -> RunFailed:
+def failed(event: TemplateResolved, story: Story) -> RunFailed:
     """Nothing could write the files."""
     language, manager = event.analysis.language, event.analysis.package_manager
     stack = f"the language {language!r}" + (f" with {manager}" if manager else "")
     reason = f"there is no recipe for {stack} and no model gave usable files"
-    advice = "set LLM_PROVIDER=ollama, or add a template for it"
-    evidence = "\n".join(notes)
+    advice = "set LLM_PROVIDER to a model, or add a template for it"
+    refused = [f"answer {n} {one.outcome}: {'; '.join(one.findings)}" for n, one in enumerate(story.rounds, 1)]
     return RunFailed(
-        run_id=event.run_id, attempt=event.attempt, phase="generator", reason=f"{reason}; {advice}", evidence=evidence
+        run_id=event.run_id,
+        attempt=event.attempt,
+        phase="generator",
+        reason=f"{reason}; {advice}",
+        evidence="\n".join([*story.notes, *refused])[:EVIDENCE_LENGTH],
     )
 
 
 def said(findings: Iterable[Finding]) -> list[str]:
     """The findings as sentences for a model or a note, at most twenty."""
-    return [str(finding) for finding in findings][:20]
+    return [str(finding)[:FINDING_LENGTH] for finding in findings][:20]
 
 
 def _files(document: dict[str, Any]) -> Files:

@@ -92,6 +92,7 @@ def resolve(
         attempt=event.attempt,
         submission=event.submission,
         analysis=event.analysis,
+        contents=event.contents,
         decision=decision,
         template=template,
         candidates=tuple(candidate for _, candidate in ranked[:keep]),

@@ -13,6 +13,7 @@ from shared.errors import Reject, Retry
 from shared.events import RepoAnalyzed, RepoSubmitted, RunFailed
 from shared.ports import Snapshot
 from tests.analyzer.conftest import Forge, clone, git, push
+from tests.fakes.blobs import FakeBlobs
 
 
 async def test_names_sizes_and_manifests_are_read(forge: Forge) -> None:
@@ -49,7 +50,7 @@ async def test_a_subfolder_is_analysed_alone(forge: Forge, tmp_path: Path) -> No
     (work / "web" / "package.json").write_text('{"dependencies": {"koa": "2"}}')
     for argv in (["add", "-A"], ["commit", "-qm", "web"], ["push", "-q"]):
         await git(work, *argv)
-    deps = Deps(forge.source())
+    deps = Deps(forge.source(), FakeBlobs())
     found = await analyze(RepoSubmitted(run_id="R", repo_url=forge.url, subfolder="/web/"), deps)
     assert isinstance(found, RepoAnalyzed)
     assert (found.analysis.framework, found.analysis.root) == ("koa", "web")
@@ -148,7 +149,7 @@ async def test_a_hostile_tree_leads_nowhere(forge: Forge, tmp_path: Path) -> Non
 
 async def test_the_handler_ends_the_run_where_the_repository_is_to_blame(forge: Forge) -> None:
     """A refusal becomes `run.failed` with the sentence; a good repository goes on."""
-    deps = Deps(forge.source())
+    deps = Deps(forge.source(), FakeBlobs())
     found = await analyze(RepoSubmitted(run_id="R", repo_url=forge.url), deps)
     assert isinstance(found, RepoAnalyzed)
     assert (found.analysis.framework, found.submission.repo_url) == ("flask", forge.url)
@@ -164,6 +165,6 @@ async def test_a_repository_of_words_alone_ends_the_run() -> None:
         async def read(self, _url: str, _ref: str | None) -> Snapshot:
             return Snapshot("0" * 40, (), {})
 
-    failed = await analyze(RepoSubmitted(run_id="R", repo_url="https://x/y"), Deps(Words()))
+    failed = await analyze(RepoSubmitted(run_id="R", repo_url="https://x/y"), Deps(Words(), FakeBlobs()))
     assert isinstance(failed, RunFailed)
     assert "no source code" in failed.reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from shared.errors import Reject, Retry
-from shared.ports import Completion
+from shared.ports import Completion, Progress, unheard
 
 
 class FakeModel:
@@ -19,9 +19,12 @@ class FakeModel:
         self.prompts: list[str] = []
         self.systems: list[str] = []
 
-    async def complete(self, system: str, prompt: str, schema: Mapping[str, object]) -> Completion:
+    async def complete(
+        self, system: str, prompt: str, schema: Mapping[str, object], progress: Progress = unheard
+    ) -> Completion:
         """The next answer."""
         assert schema
+        await progress(1)
         self.systems.append(system)
         self.prompts.append(prompt)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]

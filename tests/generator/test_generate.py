@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from services.generator import prompts
 from services.generator.service import Deps, generate
 from shared.ci.lint import check, errors
 from shared.errors import Reject, Retry
@@ -109,7 +110,8 @@ async def test_a_model_writes_where_there_is_no_template() -> None:
     assert proposal.files == recipe()
     assert (proposal.origin, proposal.tag, proposal.model) == ("model", "[AI Generated]", "fake")
     assert proposal.template_id is None
-    assert proposal.notes == ("prompt version: 1",)
+    [asked] = proposal.rounds
+    assert (asked.outcome, asked.model, asked.prompt_version) == ("accepted", "fake", prompts.VERSION)
 
 
 async def test_the_prompt_holds_what_the_model_needs() -> None:
@@ -123,14 +125,15 @@ async def test_the_prompt_holds_what_the_model_needs() -> None:
 
 
 async def test_findings_go_back_to_the_model() -> None:
-    """The second prompt says what was wrong, in the checker's words; the notes keep it."""
+    """The second prompt says what was wrong, in the checker's words; the event tells every round."""
     model = FakeModel(LOOSE, GOOD)
     proposal = (await generated(resolved(), deps(model))).proposal
     assert proposal.files == recipe()
     assert proposal.origin == "model"
     assert "policy-allow-failure" in model.prompts[1]
     assert model.prompts[1].startswith(model.prompts[0])
-    assert "answer 1 refused" in proposal.notes[1]
+    assert [one.outcome for one in proposal.rounds] == ["refused", "accepted"]
+    assert "policy-allow-failure" in proposal.rounds[0].findings[0]
 
 
 @pytest.mark.parametrize("rounds", [0, 2])
@@ -140,7 +143,7 @@ async def test_after_the_last_round_the_recipes_write(rounds: int) -> None:
     proposal = (await generated(resolved(), deps(model, rounds=rounds))).proposal
     assert len(model.prompts) == rounds + 1
     assert (proposal.origin, proposal.tag, proposal.model) == ("rules", "[Rule Based]", None)
-    assert sum("refused" in note for note in proposal.notes) == rounds + 1
+    assert [one.outcome for one in proposal.rounds] == ["refused"] * (rounds + 1)
 
 
 HOSTILE = {
@@ -216,7 +219,7 @@ async def test_a_language_that_nobody_can_write_ends_the_run() -> None:
     """Without a model the reason says what to do."""
     end = await failed(resolved(COBOL), deps())
     assert "no recipe for the language 'cobol'" in end.reason
-    assert "LLM_PROVIDER=ollama" in end.reason
+    assert "set LLM_PROVIDER to a model" in end.reason
 
 
 @pytest.mark.parametrize(("analysis", "fallback"), [(COBOL, True), (FLASK, False)], ids=["no recipe", "not allowed"])
