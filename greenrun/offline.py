@@ -33,7 +33,7 @@ def analyze(
 def generate(
     sources: Sources,
     *,
-    provider: Annotated[str, typer.Option(help="rules: the built-in recipes; ollama: a model")] = "rules",
+    provider: Annotated[str, typer.Option(help="rules (the recipes), ollama, openai or claude-code")] = "rules",
     registry: Annotated[str | None, typer.Option(help="host:port of the registry that the files name")] = None,
     builder: Annotated[str | None, typer.Option(help="kaniko, buildah or buildkit")] = None,
     privileged: Annotated[bool | None, typer.Option(help="the runner allows privileged containers")] = None,

@@ -243,9 +243,12 @@ class Rerun(Fact):
 class Round(Fact):
     """One question to a model and what came of it; `findings` says why the answer was refused.
 
-    `seconds` is the model's own time, `cost` in US dollars None where the provider does not tell.
+    `phase` and `attempt` say who asked in which pass; `seconds` is the model's own time, `cost` in US dollars None
+    where the provider does not tell.
     """
 
+    phase: Literal["generator", "healer"] = "generator"
+    attempt: int = 1
     model: str
     prompt_version: str
     outcome: Literal["accepted", "refused", "away"]
@@ -446,6 +449,7 @@ class RunFailed(Event):
     error_class: str | None = None
     evidence: str = ""
     repairs: tuple[Repair, ...] = ()
+    rounds: tuple[Round, ...] = ()
 
 
 class RunCancelled(Event):

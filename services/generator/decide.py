@@ -6,18 +6,17 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from services.generator import prompts
+from shared.ci.finding import with_line
 from shared.ci.lint import check, errors
 from shared.ci.parameters import with_registry
-from shared.events import Files, FilesGenerated, Proposal, Round, RunFailed, TemplateResolved
+from shared.events import Files, FilesGenerated, Proposal, RunFailed, TemplateResolved
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from services.generator.story import Story
     from shared.ci.finding import Finding
     from shared.events import Origin
-    from shared.ports import Completion
 
 ANSWER_SCHEMA: dict[str, object] = {
     "type": "object",
@@ -26,10 +25,8 @@ ANSWER_SCHEMA: dict[str, object] = {
     "additionalProperties": False,
 }
 MAX_ANSWER = 200_000
-# An event stays small: of each round the first findings are kept, each cut.
-FINDINGS_KEPT = 5
-FINDING_LENGTH = 300
 EVIDENCE_LENGTH = 8_000
+SAID = 20
 
 
 class Unusable(ValueError):  # noqa: N818 - what the answer is
@@ -51,37 +48,12 @@ def contents_of(blob: bytes) -> dict[str, str]:
 
 
 def judged(answer: str, registry: str) -> tuple[Files | None, list[str]]:
-    """The files of an answer, and what is wrong with them as sentences; None where it holds no two files."""
+    """The files of an answer, and what is wrong with them, each with its line; None where it holds no two files."""
     try:
         files = read_answer(answer)
     except Unusable as unusable:
         return None, [str(unusable)]
-    return files, said(errors(check(files, registry=registry)))
-
-
-def answered(answer: Completion, complaints: Sequence[str], seconds: float) -> Round:
-    """One round with an answer."""
-    return Round(
-        model=answer.model,
-        prompt_version=prompts.VERSION,
-        outcome="refused" if complaints else "accepted",
-        findings=tuple(complaints[:FINDINGS_KEPT]),
-        prompt_tokens=answer.prompt_tokens,
-        answer_tokens=answer.answer_tokens,
-        cost=answer.cost,
-        seconds=round(seconds, 3),
-    )
-
-
-def away(model: str, reason: str, seconds: float) -> Round:
-    """One round without an answer."""
-    return Round(
-        model=model,
-        prompt_version=prompts.VERSION,
-        outcome="away",
-        findings=(reason[:FINDING_LENGTH],),
-        seconds=round(seconds, 3),
-    )
+    return files, said(errors(check(files, registry=registry)), files)
 
 
 def read_answer(text: str) -> Files:
@@ -131,12 +103,13 @@ def failed(event: TemplateResolved, story: Story) -> RunFailed:
         phase="generator",
         reason=f"{reason}; {advice}",
         evidence="\n".join([*story.notes, *refused])[:EVIDENCE_LENGTH],
+        rounds=tuple(story.rounds),
     )
 
 
-def said(findings: Iterable[Finding]) -> list[str]:
-    """The findings as sentences for a model or a note, at most twenty."""
-    return [str(finding)[:FINDING_LENGTH] for finding in findings][:20]
+def said(findings: Iterable[Finding], files: Files) -> list[str]:
+    """The findings with their lines for a model or a note, at most twenty."""
+    return [with_line(finding, files) for finding in findings][:SAID]
 
 
 def _files(document: dict[str, Any]) -> Files:

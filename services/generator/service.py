@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from services.generator.settings import Settings
 from services.generator.story import Story
 from shared.adapters.blobs import BlobStore
 from shared.adapters.llm import connect_model
+from shared.asking import ask
 from shared.ci.lint import check, errors
 from shared.errors import Reject, Retry
 from shared.events import Files, FilesGenerated, RunFailed, TemplateResolved
@@ -21,7 +21,7 @@ from shared.recipes.renderer import ORDINARY
 from shared.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from shared.bus import Bus
     from shared.events import Origin
@@ -63,13 +63,18 @@ async def connect(settings: Settings, bus: Bus | None) -> AsyncIterator[Deps]:
 
 async def generate(event: TemplateResolved, deps: Deps) -> FilesGenerated | RunFailed:
     """The files of this repository, with what really wrote them."""
+    return await write(event, deps, await _contents(event, deps))
+
+
+async def write(event: TemplateResolved, deps: Deps, contents: Mapping[str, str]) -> FilesGenerated | RunFailed:
+    """The files, where a model may be shown these of the repository's own (path → text, the most telling first)."""
     story = Story()
     if event.decision == "chromadb-direct":
         direct = _direct(event, deps, story)
         if direct is not None:
             return decide.generated(event, direct, "template", story)
     if deps.model is not None:
-        written = await _written(event, deps, deps.model, story)
+        written = await _written(event, deps, deps.model, contents, story)
         if written is not None:
             origin: Origin = "template+model" if event.template else "model"
             return decide.generated(event, written, origin, story, model=deps.model.name)
@@ -84,35 +89,31 @@ def _direct(event: TemplateResolved, deps: Deps, story: Story) -> Files | None:
     findings = errors(check(files, registry=deps.registry))
     if not findings:
         return files
-    story.notes.append("the template does not pass the checks any more: " + "; ".join(decide.said(findings)[:3]))
+    story.notes.append("the template does not pass the checks any more: " + "; ".join(map(str, findings[:3])))
     return None
 
 
-async def _written(event: TemplateResolved, deps: Deps, model: Model, story: Story) -> Files | None:
+async def _written(
+    event: TemplateResolved, deps: Deps, model: Model, contents: Mapping[str, str], story: Story
+) -> Files | None:
     """What the model wrote, once it passes the checks; None where it never does, or does not answer."""
-    contents = await _contents(event, deps)
     request = prompts.request(event, deps.registry, deps.runner, contents, budget=deps.budget)
-    complaints: list[str] = []
-    for _ in range(deps.repair_rounds + 1):
-        prompt = prompts.again(request, complaints) if complaints else request
-        began = time.monotonic()
-        try:
-            progress = progress_of(deps.bus, event.run_id, "generator", model.name)
-            answer = await model.complete(prompts.SYSTEM, prompt, decide.ANSWER_SCHEMA, progress)
-        except (Retry, Reject) as error:
-            story.rounds.append(decide.away(model.name, error.reason, time.monotonic() - began))
-            _unavailable(event, deps, error, story)
-            return None
-        files, complaints = decide.judged(answer.text, deps.registry)
-        story.rounds.append(decide.answered(answer, complaints, time.monotonic() - began))
-        if files and not complaints:
-            return files
-    return None
+    asked = await ask(
+        model,
+        prompts.question(request, event.attempt, decide.ANSWER_SCHEMA),
+        lambda answer: decide.judged(answer.text, deps.registry),
+        repairs=deps.repair_rounds,
+        progress=progress_of(deps.bus, event.run_id, "generator", model.name),
+    )
+    story.rounds += asked.rounds
+    if asked.away:
+        _unavailable(event, deps, asked.away, story)
+    return asked.value
 
 
 async def _contents(event: TemplateResolved, deps: Deps) -> dict[str, str]:
-    """The files that the analyzer kept for the model; none where they are gone from the store."""
-    if event.contents is None or deps.blobs is None:
+    """The files that the analyzer kept for a model; none where nobody looks at them, or they are gone."""
+    if deps.model is None or event.contents is None or deps.blobs is None:
         return {}
     try:
         return decide.contents_of(await deps.blobs.get(event.contents))
@@ -134,7 +135,7 @@ def _by_rules(event: TemplateResolved, deps: Deps, story: Story) -> FilesGenerat
         return decide.failed(event, story)
     findings = errors(check(files, registry=deps.registry))
     if findings:
-        story.notes += decide.said(findings)
+        story.notes += decide.said(findings, files)
         return decide.failed(event, story)
     return decide.generated(event, files, "rules", story)
 
