@@ -16,6 +16,7 @@ up: setup ## start everything on this machine and keep it running
 	@$(BIN)/greenrun up
 
 test: setup ## the whole test suite
+	@scripts/test-tools.sh
 	@$(BIN)/pytest
 
 check: setup ## ruff, formatting, mypy --strict

@@ -82,7 +82,7 @@ class ModelSettings(OllamaSettings):
     llm_timeout: float = Field(600.0, gt=0, description="seconds for one answer")
     llm_repair_rounds: int = Field(3, ge=0, description="how often findings go back to the model")
     ollama_model: str = Field("pipeline-generator-v5", description="name of the model")
-    llm_max_tokens: int = Field(16_384, ge=256, description="tokens of one answer, where the provider is told")
+    llm_max_tokens: int = Field(16_384, ge=16, description="tokens of one answer, where the provider is told")
     llm_retries: int = Field(2, ge=0, description="how often a busy model is asked again when it says after how long")
     llm_retry_wait: float = Field(30.0, ge=0, description="the longest such wait in seconds")
     llm_breaker_failures: int = Field(3, ge=1, description="failures in a row after which a model is left alone")
@@ -94,6 +94,7 @@ class ModelSettings(OllamaSettings):
     claude_code_image: str = Field(
         "docker.io/library/node:22-slim", description="image of the container it runs in; empty: this machine"
     )
+    claude_code_engine: str = Field("docker", description="what runs that container: docker or podman")
     claude_code_model: str = Field("", description="model that Claude Code asks; empty is its own default")
     ollama_num_ctx: int = Field(32768, ge=2048, description="context size asked for, in tokens")
 
