@@ -26,7 +26,7 @@ from greenrun.exits import FAILED, UNAVAILABLE, USAGE, fail, finish
 from greenrun.follow import follow, record_json
 from greenrun.place import values
 from shared.errors import GreenrunError, Retry
-from shared.events import RepoSubmitted, Submission
+from shared.events import RepoSubmitted, RunCancelled, Submission
 from shared.history import fold
 from shared.settings import CommonSettings
 
@@ -92,6 +92,12 @@ def submit(
 def watch(run: RunId, *, as_json: AsJson = False) -> None:
     """Follow a run to its end; exit code 1 where it failed."""
     finish(_watch(run, as_json=as_json))
+
+
+@app.command()
+def cancel(run: RunId, *, reason: Annotated[str, typer.Option(help="why; it stands in the log")] = "") -> None:
+    """End a run: what is in hand is given up, and nothing further is done for it."""
+    finish(_cancel(run, reason))
 
 
 @app.command()
@@ -205,6 +211,17 @@ async def _follow(bus: Bus, run_id: str, *, as_json: bool) -> None:
         console.print(view.summary(run))
     if run.status != "passed":
         raise typer.Exit(FAILED)
+
+
+async def _cancel(run_id: str, reason: str) -> None:
+    async with _bus() as bus:
+        run = fold(await _history(bus, run_id))
+        if run.status != "running":
+            raise GreenrunError(f"run {run_id} has {run.status}; there is nothing to cancel")
+        await bus.publish(
+            RunCancelled(run_id=run_id, attempt=run.attempt, cancelled_by="cli", reason=reason), source="cli"
+        )
+    console.print(f"run {run_id} is cancelled")
 
 
 async def _runs(*, as_json: bool) -> None:

@@ -17,8 +17,11 @@ SUBJECT = "live.progress"
 log = logger("progress")
 
 
-def progress_of(bus: Bus | None, run_id: str, phase: str, model: str) -> Progress:
-    """What a model tells its tokens to: at most one message a second, and a line of the log; silent without a bus."""
+def progress_of(bus: Bus | None, run_id: str, phase: str, model: str, *, every: float = EVERY_SECONDS) -> Progress:
+    """What a model tells its tokens to; silent without a bus.
+
+    At most once in `every` seconds it says so to whoever listens, and in a line of the log.
+    """
     if bus is None:
         return unheard
     last = time.monotonic()
@@ -26,7 +29,7 @@ def progress_of(bus: Bus | None, run_id: str, phase: str, model: str) -> Progres
     async def tell(tokens: int) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last < EVERY_SECONDS:
+        if now - last < every:
             return
         last = now
         log.info("the model writes", model=model, tokens=tokens)
