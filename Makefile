@@ -28,6 +28,9 @@ fmt: setup ## format the code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
+modelfile: setup ## write ollama/Modelfile from the generator's prompt
+	@$(BIN)/python scripts/modelfile.py
+
 doctor: setup ## check every dependency
 	@$(BIN)/greenrun doctor
 
