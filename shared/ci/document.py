@@ -18,6 +18,7 @@ from shared.ci.resolve import DEFAULTABLE, NOT_JOBS, Problem, Resolution, resolv
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from shared.ci.finding import Severity
     from shared.ci.nodes import Node
 
 Path = tuple["str | int", ...]
@@ -55,6 +56,11 @@ class Document:
         """Whether the text could be read as a mapping; what follows from its content is unknown otherwise."""
         return bool(self.root)
 
+    @property
+    def outside(self) -> bool:
+        """Whether a part is elsewhere (other files, whoever includes this one): what is missing is then no mistake."""
+        return bool(self.header or self.root.get("include"))
+
     @cached_property
     def stages(self) -> tuple[str, ...]:
         """The declared stages; GitLab's own three (with `.pre` and `.post`) where there are none."""
@@ -62,6 +68,14 @@ class Document:
         if not isinstance(declared, list):
             return DEFAULT_STAGES
         return tuple(str(stage) for stage in declared)
+
+    @property
+    def knows_stages(self) -> bool:
+        """Whether the list of stages is known: no input in it, and where it is not declared here, nobody else can."""
+        declared = self.root.get("stages")
+        if declared is None:
+            return not self.outside
+        return isinstance(declared, list) and INPUT not in str(declared)
 
     @cached_property
     def variables(self) -> dict[str, str]:
@@ -80,7 +94,7 @@ class Document:
     @cached_property
     def resolution(self) -> Resolution:
         """The jobs after `!reference`, `extends` and `default`, and what pointed to nothing."""
-        return resolve(self.root, tuple(self.jobs))
+        return resolve(self.root, tuple(self.jobs), outside=self.outside)
 
     @property
     def resolved(self) -> dict[str, dict[str, Any]]:
@@ -176,15 +190,15 @@ class _Reader:
     def _mapping(self, node: MappingNode, path: Path, depth: int) -> dict[str, Any]:
         """The pairs in their order: as in Ruby's reader, `<<` hides equal keys above it, and those below hide it."""
         found: dict[str, Any] = {}
-        own: set[str] = set()
+        own: dict[str, Node] = {}
         for key, value in node.pairs():
             name = key.value if isinstance(key, Scalar) else "<a key that is no text>"
             if name == "<<" and isinstance(key, Scalar) and key.plain:
                 found |= self._merged(value, path, depth)
                 continue
             if name in own:
-                self._duplicate(key, name, (*path, name))
-            own.add(name)
+                self._duplicate(key, own[name], (*path, name))
+            own[name] = value
             self._place(key, (*path, name))
             found[name] = self.value(value, (*path, name), depth + 1)
         return found
@@ -198,10 +212,13 @@ class _Reader:
                 found = {**part, **found}
         return found
 
-    def _duplicate(self, key: Node, name: str, path: Path) -> None:
+    def _duplicate(self, key: Node, before: Node, path: Path) -> None:
+        """A key that stands twice; a hidden one whose first value has an anchor may still be used through it."""
         first = self.positions[path][0]
-        message = f"key {name!r} stands here and in line {first}; GitLab drops the first without a word"
-        self.problems.append(Problem("yaml-duplicate-key", message, path, (key.line, key.column)))
+        message = f"key {path[-1]!r} stands here and in line {first}; GitLab drops the first without a word"
+        used = str(path[0]).startswith(".") and len(path) == 1 and not isinstance(before, Scalar) and before.anchored
+        severity: Severity = "warning" if used else "error"
+        self.problems.append(Problem("yaml-duplicate-key", message, path, (key.line, key.column), severity))
 
     def _place(self, node: Node, path: Path) -> None:
         self.positions[path] = (node.line, node.column)

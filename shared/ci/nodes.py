@@ -48,6 +48,7 @@ class Sequence:
     tag: str
     line: int
     column: int
+    anchored: bool = False
     items: list[Node] = field(default_factory=list)
 
 
@@ -58,6 +59,7 @@ class Mapping:
     tag: str
     line: int
     column: int
+    anchored: bool = False
     items: list[Node] = field(default_factory=list)
 
     def pairs(self) -> Iterator[tuple[Node, Node]]:
@@ -122,7 +124,7 @@ class _Builder:
     def _begin(self, event: CollectionStartEvent) -> None:
         line, column = _place(event)
         kind = Mapping if isinstance(event, MappingStartEvent) else Sequence
-        node = kind(event.tag or "", line, column)
+        node = kind(event.tag or "", line, column, bool(event.anchor))
         self._add(node, event.anchor)
         self._open.append(node)
         if len(self._open) > DEPTH_LIMIT:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jsonschema import Draft7Validator
 from jsonschema.exceptions import best_match
 
+from shared.ci.document import INPUT
 from shared.ci.finding import Finding, at
 
 if TYPE_CHECKING:
@@ -22,19 +23,33 @@ if TYPE_CHECKING:
 
 SCHEMA = Path(__file__).with_name("gitlab-ci.schema.json")
 SAID_LIMIT = 200
+# GitLab takes a keyword of a job (or of one of its sections) with nothing after the colon as not written.
+NULLS_DEPTH = 2
+UNKNOWN = object()
 
 
 def check_schema(document: Document) -> Iterator[Finding]:
     """One finding, the most telling, for each top-level key that the schema refuses."""
     for key, value in document.resolution.root.items():
         # What a reference from elsewhere brings is not known here; hidden keys may hold anything.
-        if key.startswith(".") or key in document.resolution.unknown:
+        if key.startswith(".") or key in document.resolution.unknown or INPUT in key:
             continue
-        validator = _validator(key if key in _schema()["properties"] else "")
-        if not validator.is_valid(value):
-            error = best_match(validator.iter_errors(value))
+        validator, known = _validator(key if key in _schema()["properties"] else ""), _known(value)
+        if known is not UNKNOWN and not validator.is_valid(known):
+            error = best_match(validator.iter_errors(known))
             if error is not None:
                 yield _finding(document, key, error)
+
+
+def _known(value: Any, depth: int = 0) -> Any:
+    """The value without what GitLab does not look at: keywords with nothing in them, and what an input decides."""
+    if isinstance(value, list):
+        unknown = any(isinstance(item, str) and INPUT in item for item in value)
+        return UNKNOWN if unknown else [_known(item, depth + 1) for item in value]
+    if not isinstance(value, dict):
+        return UNKNOWN if isinstance(value, str) and INPUT in value else value
+    known = {key: _known(item, depth + 1) for key, item in value.items() if not (item is None and depth < NULLS_DEPTH)}
+    return {key: item for key, item in known.items() if item is not UNKNOWN and INPUT not in key}
 
 
 def _finding(document: Document, key: str, error: ValidationError) -> Finding:

@@ -1,0 +1,64 @@
+"""Scripts that no shell would read."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from shared.ci.commands import Script, line_of, scripts_of
+from shared.ci.finding import PIPELINE, Finding
+from shared.ci.needs import listed
+from shared.ci.shell import objection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shared.ci.document import Document
+
+# What only PowerShell or cmd understands, and what runs there.
+_OTHER_SHELL = re.compile(
+    r"\$env:|(?:^|[\s|({&])(?-i:(?:Write|Get|Set|New|Remove|Invoke|Start|Stop|Test|Copy|Move|Import|Install|Expand|Add|"
+    r"Compress|Select|Join|Split|ForEach|Where|Out|Push|Pop|Clear|Rename|Convert\w*|Format|Sort|Wait|Resolve)-[A-Z]\w+)"
+    r"|^\s*\$\w+\s*=|^\s*&\s|-ErrorAction|\bchoco\b|(?:^|[\s\"'=\\/])%\w+%|\.(?:exe|bat|ps1|cmd)\b|\b[A-Z]:\\"
+    r"|@?\becho off\b|\bif\s+(?:not\s+)?exist\b|^\s*(?:call|xcopy|msbuild)\s|^\s*@?set\s+\"?\w+=|\s/[sSqQ]\b",
+    re.MULTILINE | re.IGNORECASE,
+)
+_OTHER_RUNNER = re.compile(r"\bwin(?:dows|32|64|\b)|pwsh|powershell|nanoserver|servercore", re.IGNORECASE)
+_INPUT = re.compile(r"\$\[\[[^\]\n]*\]\]")
+
+
+def check_scripts(document: Document) -> Iterator[Finding]:
+    """One finding for each script that cannot be read as one for sh or bash; PowerShell and cmd are left alone."""
+    lines = document.text.splitlines()
+    for script in scripts_of(document):
+        text = _INPUT.sub("input", "\n".join(item for item, _ in script.items))
+        if not text.strip() or _OTHER_SHELL.search(text) or _elsewhere(document, str(script.path[0])):
+            continue
+        wrong = objection(text)
+        if wrong:
+            line, column = _place(document, script, text.splitlines(), wrong.line, lines)
+            message = f"{'.'.join(str(part) for part in script.path)}: no shell reads this script: {wrong.message}"
+            yield Finding("shell-syntax", "error", PIPELINE, line, column, message)
+
+
+def _elsewhere(document: Document, job: str) -> bool:
+    """Whether the job runs on Windows, by its tags and its image."""
+    known = document.resolved.get(job) or document.root.get(job)
+    tags = listed(known.get("tags")) if isinstance(known, dict) else []
+    image = known.get("image") if isinstance(known, dict) else ""
+    return bool(_OTHER_RUNNER.search(f"{job} {tags} {image}"))
+
+
+def _place(document: Document, script: Script, text: list[str], wrong: int, lines: list[str]) -> tuple[int, int]:
+    """Line and column in the file of a line (from 0) of the script's text."""
+    first = 0
+    for item, path in script.items:
+        count = item.count("\n") + 1
+        if wrong < first + count:
+            start, column = document.position_of(path)
+            line = start
+            for number in range(first, min(wrong, len(text) - 1) + 1):
+                line = line_of(text[number], line, lines)
+            return line, column
+        first += count
+    return document.position_of(script.path)
