@@ -7,12 +7,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from services.generator import prompts
-from shared.ci.lint import check, errors
 from shared.ci.parameters import with_registry
 from shared.events import Files, FilesGenerated, Proposal, Round, RunFailed, TemplateResolved
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from services.generator.story import Story
     from shared.ci.finding import Finding
@@ -50,13 +49,13 @@ def contents_of(blob: bytes) -> dict[str, str]:
     return {str(path): str(text) for path, text in kept.items()} if isinstance(kept, dict) else {}
 
 
-def judged(answer: str, registry: str) -> tuple[Files | None, list[str]]:
-    """The files of an answer, and what is wrong with them as sentences; None where it holds no two files."""
+def judged(answer: str, wrong: Callable[[Files], Sequence[Finding]]) -> tuple[Files | None, list[str]]:
+    """The files of an answer, and what the checker finds wrong as sentences; None where it holds no two files."""
     try:
         files = read_answer(answer)
     except Unusable as unusable:
         return None, [str(unusable)]
-    return files, said(errors(check(files, registry=registry)))
+    return files, said(wrong(files))
 
 
 def answered(answer: Completion, complaints: Sequence[str], seconds: float) -> Round:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from services.generator import decide, prompts
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from shared.bus import Bus
-    from shared.events import Origin
+    from shared.ci.finding import Finding
+    from shared.events import Analysis, Origin
     from shared.ports import Blobs, Model
 
 
@@ -43,6 +45,11 @@ class Deps:
     budget: int = 40_000
     bus: Bus | None = None
     blobs: Blobs | None = None
+    disabled: frozenset[str] = frozenset()
+
+    def wrong(self, files: Files, analysis: Analysis) -> tuple[Finding, ...]:
+        """The errors that the checker finds in files for this repository."""
+        return errors(check(files, registry=self.registry, analysis=analysis, disabled=self.disabled))
 
 
 @asynccontextmanager
@@ -58,6 +65,7 @@ async def connect(settings: Settings, bus: Bus | None) -> AsyncIterator[Deps]:
             settings.llm_repository_budget,
             bus,
             BlobStore(bus) if bus else None,
+            settings.disabled_rules,
         )
 
 
@@ -81,7 +89,7 @@ def _direct(event: TemplateResolved, deps: Deps, story: Story) -> Files | None:
     files = decide.from_template(event, deps.registry)
     if files is None:
         return None
-    findings = errors(check(files, registry=deps.registry))
+    findings = deps.wrong(files, event.analysis)
     if not findings:
         return files
     story.notes.append("the template does not pass the checks any more: " + "; ".join(decide.said(findings)[:3]))
@@ -103,7 +111,7 @@ async def _written(event: TemplateResolved, deps: Deps, model: Model, story: Sto
             story.rounds.append(decide.away(model.name, error.reason, time.monotonic() - began))
             _unavailable(event, deps, error, story)
             return None
-        files, complaints = decide.judged(answer.text, deps.registry)
+        files, complaints = decide.judged(answer.text, partial(deps.wrong, analysis=event.analysis))
         story.rounds.append(decide.answered(answer, complaints, time.monotonic() - began))
         if files and not complaints:
             return files
@@ -132,7 +140,7 @@ def _by_rules(event: TemplateResolved, deps: Deps, story: Story) -> FilesGenerat
     files = render(event.analysis, registry=deps.registry, runner=deps.runner)
     if files is None or (deps.model is not None and not deps.fallback):
         return decide.failed(event, story)
-    findings = errors(check(files, registry=deps.registry))
+    findings = deps.wrong(files, event.analysis)
     if findings:
         story.notes += decide.said(findings)
         return decide.failed(event, story)

@@ -50,6 +50,7 @@ class Deps:
     model_rounds: int = 3
     wait_for_model: bool = False
     attempts: int = 10
+    disabled: frozenset[str] = frozenset()
 
 
 @asynccontextmanager
@@ -68,6 +69,7 @@ async def connect(settings: Settings, bus: Bus) -> AsyncIterator[Deps]:
             model_rounds=settings.llm_repair_rounds,
             wait_for_model=settings.llm_fallback == "none",
             attempts=settings.max_self_heal_attempts,
+            disabled=settings.disabled_rules,
         )
 
 
@@ -96,7 +98,7 @@ async def heal(event: PipelineFailed, deps: Deps) -> FilesGenerated | RunFailed:
         return report
     refusals: list[str] = []
     for fix in [*await _image_repairs(event, diagnosis, deps), *decide.from_rules(event, diagnosis)]:
-        refusal = decide.objection(event, diagnosis, fix, deps.private)
+        refusal = decide.objection(event, diagnosis, fix, deps.private, deps.disabled)
         if refusal is None:
             return decide.repaired(event, diagnosis, fix)
         refusals.append(f"{fix.strategy}: {refusal}")
@@ -177,7 +179,7 @@ async def _from_model(
             refusals.append(f"model: {error.reason}")
             return None
         fix = model.read(answer.text, answer.model)
-        refusal = fix if isinstance(fix, str) else decide.objection(event, diagnosis, fix, deps.private)
+        refusal = fix if isinstance(fix, str) else decide.objection(event, diagnosis, fix, deps.private, deps.disabled)
         if refusal is None and not isinstance(fix, str):
             return fix
         told.append(refusal or "")

@@ -48,11 +48,25 @@ def commands_of(document: Document) -> Iterator[Command]:
         for text, path in script.items:
             start, column = document.position_of(path)
             for line in text.replace("\\\n", " ").splitlines():
-                start = line_of(line, start, lines)
+                start = _line_of(line, start, lines)
                 yield Command(line, PIPELINE, start, column, path)
 
 
-def line_of(text: str, start: int, lines: list[str]) -> int:
+def placed(document: Document, script: Script, wrong: int) -> tuple[int, int]:
+    """Line and column in the file of a line (from 0) of the script's text, its items one below the other."""
+    lines, first = document.text.splitlines(), 0
+    for item, path in script.items:
+        rows = item.split("\n")
+        if wrong < first + len(rows):
+            line, column = document.position_of(path)
+            for row in rows[: wrong - first + 1]:
+                line = _line_of(row, line, lines)
+            return line, column
+        first += len(rows)
+    return document.position_of(script.path)
+
+
+def _line_of(text: str, start: int, lines: list[str]) -> int:
     """The first line from `start` on that holds the text's beginning; `start` where none does."""
     wanted = text.strip()[:30].strip()
     for number in range(start, min(start + REACH, len(lines) + 1)):

@@ -43,13 +43,19 @@ DEFAULT_STAGES = (".pre", "build", "test", "deploy", ".post")
 
 @dataclass(frozen=True)
 class Document:
-    """One pipeline file; `root` is empty where the text is no mapping, `problems` is what is wrong with it as YAML."""
+    """One pipeline file; `root` is empty where the text is no mapping, `problems` is what is wrong with it as YAML.
+
+    `header` declares inputs. A `fragment` is looked at without the files that belong to it; `origins` has the file of
+    each path that comes from another one (`shared.ci.include`).
+    """
 
     text: str
     root: Mapping[str, Any] = field(default_factory=dict)
     positions: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     header: Mapping[str, Any] = field(default_factory=dict)
+    fragment: bool = False
+    origins: Mapping[Path, str] = field(default_factory=dict)
 
     @property
     def readable(self) -> bool:
@@ -59,7 +65,7 @@ class Document:
     @property
     def outside(self) -> bool:
         """Whether a part is elsewhere (other files, whoever includes this one): what is missing is then no mistake."""
-        return bool(self.header or self.root.get("include"))
+        return bool(self.fragment or self.header or self.root.get("include"))
 
     @cached_property
     def stages(self) -> tuple[str, ...]:
@@ -124,6 +130,13 @@ class Document:
             if path[:length] in self.positions:
                 return self.positions[path[:length]]
         return (1, 1)
+
+    def file_of(self, path: Path, otherwise: str) -> str:
+        """The file of the place that `position_of` gives."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.positions:
+                return self.origins.get(path[:length], otherwise)
+        return otherwise
 
     def line_of(self, path: Path) -> int:
         """The line, from 1, of the key or item at this path, or of the nearest thing above it."""

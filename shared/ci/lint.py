@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.ci.artifacts import check_artifacts
@@ -20,9 +21,10 @@ from shared.ci.undefined import check_variables
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from shared.ci.include import Assembled
     from shared.events import Analysis, Files
 
-__all__ = ["Finding", "check", "check_document", "check_gitlab", "errors", "in_order"]
+__all__ = ["Finding", "check", "check_assembled", "check_document", "check_gitlab", "errors", "in_order"]
 
 # A file with more is wrong as a whole; the first ones say why.
 FINDINGS_LIMIT = 200
@@ -52,14 +54,35 @@ def check_document(document: Document) -> list[Finding]:
 
 def check_gitlab(document: Document) -> list[Finding]:
     """What GitLab would refuse, or take otherwise than it was meant; true of every pipeline, whoever wrote it."""
+    return [*check_text(document), *check_whole(document)]
+
+
+def check_text(document: Document, others: str = "") -> list[Finding]:
+    """The findings about one file by itself; `others` is the text of the files that belong to it."""
     found = [
         Finding(problem.rule, problem.severity, PIPELINE, *(problem.position or (1, 1)), problem.message)
         for problem in document.problems
     ]
     if document.readable:
-        found += [*check_schema(document), *check_semantics(document), *check_scripts(document)]
-        found += [*check_image_names(document), *check_variables(document), *check_artifacts(document)]
+        found += [*check_schema(document), *check_scripts(document), *check_variables(document, others)]
     return found
+
+
+def check_whole(document: Document) -> list[Finding]:
+    """The findings about the pipeline of all its files together."""
+    if not document.readable:
+        return []
+    return [*check_semantics(document), *check_image_names(document), *check_artifacts(document)]
+
+
+def check_assembled(pipeline: Assembled) -> list[Finding]:
+    """`check_gitlab` over a pipeline and the files that it includes; each finding names its file."""
+    texts = "\n".join(part.text for _, part in pipeline.parts)
+    main = pipeline.parts[0][0]
+    found = [replace(f, file=main) if f.file == PIPELINE else f for f in check_whole(pipeline.document)]
+    for path, part in pipeline.parts:
+        found += [replace(finding, file=path) for finding in check_text(part, texts)]
+    return [*found, *pipeline.findings]
 
 
 def errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:

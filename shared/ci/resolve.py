@@ -146,8 +146,8 @@ class _Extends:
             if problem:
                 self.problems.append(Problem(rule, f"job {name!r} {problem}", (name, "extends")))
             else:
-                merged = _deep_merge(merged, self.of(parent, chain))
-        return _deep_merge(merged, {key: value for key, value in job.items() if key != "extends"})
+                merged = deep_merge(merged, self.of(parent, chain))
+        return deep_merge(merged, {key: value for key, value in job.items() if key != "extends"})
 
     def _objection(self, parent: str, chain: tuple[str, ...]) -> tuple[str, str]:
         """Rule and reason why this parent cannot be extended, or nothing."""
@@ -163,11 +163,12 @@ class _Extends:
         return "", ""
 
 
-def _deep_merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def deep_merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Both mappings in one: mappings are merged, of everything else what is `over` counts."""
     merged = dict(under)
     for key, value in over.items():
         below = merged.get(key)
-        merged[key] = _deep_merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+        merged[key] = deep_merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return merged
 
 

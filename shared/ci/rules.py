@@ -62,7 +62,6 @@ _TABLE: tuple[tuple[Group, Severity, dict[str, str]], ...] = (
             "shell-syntax": "a script that no shell reads fails its job at once",
             "image-name": "an image whose name no registry knows cannot be pulled",
             "include-missing": "a file that is included has to be there",
-            "include-cycle": "files cannot include each other in a circle, nor more than 150",
         },
     ),
     (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from shared.ci.commands import Script, line_of, scripts_of
+from shared.ci.commands import Script, placed, scripts_of
 from shared.ci.finding import PIPELINE, Finding
 from shared.ci.needs import listed
 from shared.ci.shell import objection
@@ -29,16 +29,18 @@ _INPUT = re.compile(r"\$\[\[[^\]\n]*\]\]")
 
 def check_scripts(document: Document) -> Iterator[Finding]:
     """One finding for each script that cannot be read as one for sh or bash; PowerShell and cmd are left alone."""
-    lines = document.text.splitlines()
     for script in scripts_of(document):
-        text = _INPUT.sub("input", "\n".join(item for item, _ in script.items))
-        if not text.strip() or _OTHER_SHELL.search(text) or _elsewhere(document, str(script.path[0])):
-            continue
-        wrong = objection(text)
+        wrong = objection(for_sh(document, script))
         if wrong:
-            line, column = _place(document, script, text.splitlines(), wrong.line, lines)
+            line, column = placed(document, script, wrong.line)
             message = f"{'.'.join(str(part) for part in script.path)}: no shell reads this script: {wrong.message}"
             yield Finding("shell-syntax", "error", PIPELINE, line, column, message)
+
+
+def for_sh(document: Document, script: Script) -> str:
+    """The text of a script for sh or bash, inputs replaced by a word; empty where it is for another shell."""
+    text = _INPUT.sub("input", "\n".join(item for item, _ in script.items))
+    return "" if _OTHER_SHELL.search(text) or _elsewhere(document, str(script.path[0])) else text
 
 
 def _elsewhere(document: Document, job: str) -> bool:
@@ -47,18 +49,3 @@ def _elsewhere(document: Document, job: str) -> bool:
     tags = listed(known.get("tags")) if isinstance(known, dict) else []
     image = known.get("image") if isinstance(known, dict) else ""
     return bool(_OTHER_RUNNER.search(f"{job} {tags} {image}"))
-
-
-def _place(document: Document, script: Script, text: list[str], wrong: int, lines: list[str]) -> tuple[int, int]:
-    """Line and column in the file of a line (from 0) of the script's text."""
-    first = 0
-    for item, path in script.items:
-        count = item.count("\n") + 1
-        if wrong < first + count:
-            start, column = document.position_of(path)
-            line = start
-            for number in range(first, min(wrong, len(text) - 1) + 1):
-                line = line_of(text[number], line, lines)
-            return line, column
-        first += count
-    return document.position_of(script.path)

@@ -29,7 +29,8 @@ def check_semantics(document: Document) -> Iterator[Finding]:
     """Every finding about jobs that do not fit together."""
     for problem in document.resolution.problems:
         line, column = problem.position or document.position_of(problem.path)
-        yield Finding(problem.rule, problem.severity, PIPELINE, line, column, problem.message)
+        file = document.file_of(problem.path, PIPELINE)
+        yield Finding(problem.rule, problem.severity, file, line, column, problem.message)
     if not document.jobs and not document.outside:
         yield at(document, (), "no-jobs", "there is no job that could run (names with a dot in front are hidden)")
     yield from _rules(document, document.root.get("workflow"), ("workflow",))

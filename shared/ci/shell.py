@@ -75,7 +75,7 @@ class _Reader(Words):
         """The closing word that stands here, read; None where a command begins."""
         if self.at >= len(self.text):
             if closers:
-                wanted = " or ".join(sorted(closers - {";&", ";;&"}))
+                wanted = " or ".join(sorted(closers - {";;", ";&", ";;&", "elif", "else"}))
                 raise BrokenError(max(begun - 1, 0), f"{opener!r} is not closed: {wanted} is missing")
             return ""
         sign = _SEPARATOR.match(self.text, self.at)

@@ -42,10 +42,11 @@ _SOURCED = re.compile(r"(?:^|[\s;&|(])(?:source|\.|eval|set\s+-a)\s|\bdotenv\b|e
 _EXPANDED = ("image", "services", "variables", "environment", "cache", "artifacts", "tags", "resource_group", "release")
 
 
-def check_variables(document: Document) -> Iterator[Finding]:
-    """One finding for each name that nothing defines, at its first use."""
-    defined = _defined(document.text) | GITLAB | SHELL
-    hidden = document.outside or bool(_SOURCED.search(document.text))
+def check_variables(document: Document, others: str = "") -> Iterator[Finding]:
+    """One finding for each name that nothing defines, at its first use; `others` is the text of files included."""
+    text = f"{document.text}\n{others}"
+    defined = _defined(text) | GITLAB | SHELL
+    hidden = document.outside or bool(_SOURCED.search(text))
     said: set[str] = set()
     for name, line, column in _uses(document):
         if name in defined or name in said or name.startswith(READ_BY_TOOLS):
