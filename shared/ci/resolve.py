@@ -44,10 +44,12 @@ class Problem:
 class Resolution:
     """The jobs by name, the whole file as written with its references replaced, and what pointed to nothing.
 
-    `unknown` holds the top-level keys in which a reference leads out of this file.
+    `extended` has the jobs without what they take from `default`. `unknown` holds the top-level keys in which a
+    reference leads out of this file.
     """
 
     jobs: dict[str, dict[str, Any]]
+    extended: dict[str, dict[str, Any]]
     root: dict[str, Any]
     problems: tuple[Problem, ...]
     unknown: frozenset[str]
@@ -59,13 +61,11 @@ def resolve(root: Mapping[str, Any], names: Sequence[str], *, outside: bool = Fa
     extended = {key: extends.of(key) if isinstance(value, dict) else value for key, value in root.items()}
     references = _References(extended, outside=outside)
     whole = {key: references.follow(value, (key,)) for key, value in root.items()}
-    jobs = {}
-    for name in names:
-        job = references.follow(extended[name], (name,))
-        jobs[name] = {**_defaults(job, whole), **job}
+    own = {name: references.follow(extended[name], (name,)) for name in names}
+    jobs = {name: {**_defaults(job, whole), **job} for name, job in own.items()}
     missing = [p for p in extends.problems if not (outside and p.rule == "unknown-extends")]
     problems = dict.fromkeys([*references.problems.values(), *missing])
-    return Resolution(jobs, whole, tuple(problems), frozenset(references.unknown))
+    return Resolution(jobs, own, whole, tuple(problems), frozenset(references.unknown))
 
 
 class _References:

@@ -57,6 +57,7 @@ _TABLE: tuple[tuple[Group, Severity, dict[str, str]], ...] = (
             "rules-if": "GitLab refuses an expression that it cannot read",
             "rules-with-only": "a job has rules, or only and except, never both",
             "delayed-without-start": "a delayed job says when it starts",
+            "start-without-delay": "only a delayed job says when it starts",
             "duration": "GitLab refuses a duration that it cannot read",
             "misspelt-variable": "a name that differs in one letter from a variable that exists is empty",
             "shell-syntax": "a script that no shell reads fails its job at once",

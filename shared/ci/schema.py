@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import pathlib
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft7Validator
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from jsonschema.exceptions import ValidationError
 
-    from shared.ci.document import Document
+    from shared.ci.document import Document, Path
 
-SCHEMA = Path(__file__).with_name("gitlab-ci.schema.json")
+SCHEMA = pathlib.Path(__file__).with_name("gitlab-ci.schema.json")
 SAID_LIMIT = 200
 # GitLab takes a keyword of a job (or of one of its sections) with nothing after the colon as not written.
 NULLS_DEPTH = 2
@@ -29,16 +29,28 @@ UNKNOWN = object()
 
 
 def check_schema(document: Document) -> Iterator[Finding]:
-    """One finding, the most telling, for each top-level key that the schema refuses."""
+    """One finding, the most telling, for each top-level key that the schema refuses; jobs with what they extend."""
+    said: set[tuple[int, int, str]] = set()
     for key, value in document.resolution.root.items():
         # What a reference from elsewhere brings is not known here; hidden keys may hold anything.
         if key.startswith(".") or key in document.resolution.unknown or INPUT in key:
             continue
-        validator, known = _validator(key if key in _schema()["properties"] else ""), _known(value)
-        if known is not UNKNOWN and not validator.is_valid(known):
-            error = best_match(validator.iter_errors(known))
-            if error is not None:
-                yield _finding(document, key, error)
+        keyword = key if key in _schema()["properties"] else ""
+        error = _error(keyword, document.resolution.extended.get(key, value))
+        if error is not None:
+            finding = _finding(document, key, error)
+            # What several jobs extend is wrong once.
+            place = (finding.line, finding.column, finding.message.partition(".")[2])
+            if place not in said:
+                yield finding
+            said.add(place)
+
+
+def _error(keyword: str, value: Any) -> ValidationError | None:
+    """Why the schema refuses the value of a keyword (of a job, where there is none), or None."""
+    known = UNKNOWN if keyword and value is None else _known(value)
+    validator = _validator(keyword)
+    return None if known is UNKNOWN or validator.is_valid(known) else best_match(validator.iter_errors(known))
 
 
 def _known(value: Any, depth: int = 0) -> Any:
@@ -49,6 +61,9 @@ def _known(value: Any, depth: int = 0) -> Any:
     if not isinstance(value, dict):
         return UNKNOWN if isinstance(value, str) and INPUT in value else value
     known = {key: _known(item, depth + 1) for key, item in value.items() if not (item is None and depth < NULLS_DEPTH)}
+    if isinstance(known.get("needs"), dict) and "pipeline" in known["needs"]:
+        # GitLab takes this one need without a list around it (`needs:pipeline`); its schema does not know.
+        del known["needs"]
     return {key: item for key, item in known.items() if item is not UNKNOWN and INPUT not in key}
 
 
@@ -57,9 +72,16 @@ def _finding(document: Document, key: str, error: ValidationError) -> Finding:
     unknown = _unknown_key(error)
     if unknown:
         path, near = (*path, unknown), _nearest(unknown, error)
-        fix = near or None
-        return at(document, path, "schema", f"{_where(path)}: GitLab knows no such key", fix=fix)
-    return at(document, path, "schema", f"{_where(path)}: {_said(error)}")
+        message = f"{_where(path)}: GitLab knows no such key"
+        return at(document, _written(document, path), "schema", message, fix=near or None)
+    return at(document, _written(document, path), "schema", f"{_where(path)}: {_said(error)}")
+
+
+def _written(document: Document, path: Path) -> Path:
+    """The path at which a job's value is written: in the job, or in what it extends."""
+    if len(path) == 1 or path in document.positions or path[0] not in document.jobs:
+        return path
+    return (*document.origin_of(str(path[0]), str(path[1])), *path[2:])
 
 
 def _unknown_key(error: ValidationError) -> str:

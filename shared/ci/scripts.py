@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from shared.ci.commands import Script, placed, scripts_of
 from shared.ci.finding import PIPELINE, Finding
 from shared.ci.needs import listed
-from shared.ci.shell import objection
+from shared.ci.shell import Objection, objection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,11 +30,19 @@ _INPUT = re.compile(r"\$\[\[[^\]\n]*\]\]")
 def check_scripts(document: Document) -> Iterator[Finding]:
     """One finding for each script that cannot be read as one for sh or bash; PowerShell and cmd are left alone."""
     for script in scripts_of(document):
-        wrong = objection(for_sh(document, script))
+        text = for_sh(document, script)
+        wrong = objection(text) or _glued(script, text)
         if wrong:
             line, column = placed(document, script, wrong.line)
             message = f"{'.'.join(str(part) for part in script.path)}: no shell reads this script: {wrong.message}"
             yield Finding("shell-syntax", "error", PIPELINE, line, column, message)
+
+
+def _glued(script: Script, text: str) -> Objection | None:
+    """The objection to `-make` where `- make` is meant: YAML takes such lines for one text."""
+    whole = len(script.items) == 1 and script.items[0][1] == script.path
+    glued = whole and re.match(r"-[A-Za-z]\S*", text)
+    return Objection(0, f"{glued[0]!r} is no command; a blank is missing after '-'") if glued else None
 
 
 def for_sh(document: Document, script: Script) -> str:

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from shared.ci.document import Document, Path
 
 NAME_LIMIT = 255
+CACHE_KEYS = ("key", "paths", "untracked", "unprotect", "when", "policy", "fallback_keys")
 # What GitLab reads as a duration (its chronic_duration): numbers with these units, in any of their spellings.
 _UNIT = r"(?:s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|wks?|weeks?|mos?|mths?|months?|y|yrs?|years?)"
 _NUMBER = r"(?:\d+(?:\.\d+)?|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|sixty)"
 _DURATION = re.compile(
-    rf"\s*(?:{_NUMBER}\s*{_UNIT}?\b(?:\s*(?:,|and)?\s*))+|\s*\d+(?::\d+){{1,3}}\s*|never|now", re.IGNORECASE
+    rf"\s*(?:{_NUMBER}\s*{_UNIT}?(?![a-z])\s*(?:,|and\b)?\s*)+|\s*\d+(?::\d+){{1,3}}\s*|never|now", re.IGNORECASE
 )
 _DURATIONS = (("timeout",), ("start_in",), ("artifacts", "expire_in"), ("environment", "auto_stop_in"))
 
@@ -35,10 +36,14 @@ def check_semantics(document: Document) -> Iterator[Finding]:
         yield at(document, (), "no-jobs", "there is no job that could run (names with a dot in front are hidden)")
     yield from _rules(document, document.root.get("workflow"), ("workflow",))
     for name, job in document.resolved.items():
+        if job.get("start_in") and job.get("when") != "delayed" and job.get("rules") is None:
+            message = f"job {name!r}: start_in is for when: delayed alone"
+            yield at(document, document.origin_of(name, "start_in"), "start-without-delay", message)
         yield from _stage(document, name, job)
         yield from _script(document, name, job)
         yield from _rules(document, job, (name,))
         yield from _durations(document, name, job)
+        yield from _caches(document, name, job)
     yield from check_needs(document)
 
 
@@ -96,6 +101,16 @@ def _rule(document: Document, rule: dict[str, Any], path: Path, where: str) -> I
         yield at(document, (*path, "if"), "rules-if", f"{where}: rules:if {expression!r}: {wrong}")
     if rule.get("when") == "delayed" and not rule.get("start_in"):
         yield at(document, (*path, "when"), "delayed-without-start", f"{where}: when: delayed needs start_in")
+
+
+def _caches(document: Document, name: str, job: dict[str, Any]) -> Iterator[Finding]:
+    """Findings about keys of a cache that GitLab refuses; its schema lets them pass."""
+    cache, written = job.get("cache"), document.origin_of(name, "cache")
+    for path, one in [(written, cache), *(((*written, n), item) for n, item in enumerate(listed(cache)))]:
+        for key in one if isinstance(one, dict) else ():
+            if key not in CACHE_KEYS and INPUT not in key:
+                message = f"job {name!r}: cache.{key}: GitLab knows no such key"
+                yield at(document, (*path, key), "schema", message, fix=nearest(key, CACHE_KEYS))
 
 
 def _durations(document: Document, name: str, job: dict[str, Any]) -> Iterator[Finding]:
