@@ -54,10 +54,11 @@ _XTRACE = re.compile(rf"{_START}set\s+(?:-\w*x|-o\s+xtrace)|\b(?:ba)?sh\s+-\w*x\
 _ASSIGNED = re.compile(r"(?:^|[;&|(\s])(CI\w*|GITLAB_\w+)=")
 
 _URL = r"https?://\S+?/(?P<last>[\w.+-]+)[\"']?(?=\s|$|[;&|])"
+_BEFORE = r"[^\n;&|]{0,500}?"
 _SAVED = re.compile(
-    rf"{_DOWNLOAD}[^\n;&|]{{0,500}}?(?:\s-\w*[oO]\s*|--output[ =]|--output-document[ =]|>\s*)[\"']?(?P<file>[\w./-]+)"
-    rf"|{_DOWNLOAD}[^\n;&|]{{0,500}}?{_URL}",
-    re.IGNORECASE,
+    rf"\bcurl\b{_BEFORE}(?:\s-\w*o\s*|--output[ =]|>\s*)[\"']?(?P<curl>[\w./-]+)"
+    rf"|\b(?:wget|fetch)\b{_BEFORE}(?:\s-\w*[oO]\s*|--output-document[ =]|>\s*)[\"']?(?P<wget>[\w./-]+)"
+    rf"|{_DOWNLOAD}{_BEFORE}{_URL}"
 )
 _VERIFIED = re.compile(r"\b(?:sha\d*sum|shasum|gpg|cosign|minisign|openssl\s+dgst)\b")
 
@@ -83,7 +84,7 @@ def downloaded_and_run(commands: Sequence[str]) -> list[int]:
     text = "\n".join(commands)
     if not re.search(_DOWNLOAD, text) or _VERIFIED.search(text):
         return []
-    names = {match["file"] or match["last"] for match in _SAVED.finditer(text)}
+    names = {match["curl"] or match["wget"] or match["last"] for match in _SAVED.finditer(text)}
     files = "|".join(re.escape(name.removeprefix("./")) for name in names if name and name != "/dev/null")
     if not files:
         return []

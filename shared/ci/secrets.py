@@ -18,7 +18,7 @@ _RANDOM = re.compile(r"(?=.*[0-9])(?=.*[a-zA-Z])[\w+/=.!@#%^&*-]{16,}", re.ASCII
 
 _VARIABLE = r"\$\{?\w{0,60}(?:TOKEN|PASSWORD|PASSWD|SECRET|_KEY\b|CREDENTIAL)"
 _PRINTED = re.compile(
-    rf"(?:^|[\s(`])(?:echo|printf|cat\s*<<<)\b[^;&|]{{0,1000}}{_VARIABLE}"
+    rf"(?:^|[\s(`])(?:(?:echo|printf)\b|cat\s*<<<)[^;&|]{{0,1000}}{_VARIABLE}"
     r"[^;&|]{0,1000}(?P<rest>\|[^;&]{0,1000}|)",
     re.ASCII,
 )

@@ -26,7 +26,7 @@ READ_BY_TOOLS = ("FF_", "LC_", "BASH_", "npm_")
 
 # Assigned in a script, a key of the file, a word of `read`, `for`, `export` and the like: all count as definitions.
 _DEFINED = re.compile(
-    r"(?<!\w)([A-Za-z_]\w*+)[\"']?(?:\[[^\]\n]{0,80}\])?\s{0,20}(?:[:+?]?=|:)"
+    r"(?<!\w)([A-Za-z_]\w*+)[\"']?(?:\[[^\]\n]{0,80}\])?\s{0,20}(?:[:+?]?=(?![=~])|:)"
     r"|\b(?:read|for|select|export|local|declare|typeset|readonly|getopts|mapfile|readarray|printf\s+-v)"
     r"\s{1,20}((?:-\w{1,9}\s{1,20}){0,5}[\w \t]{1,200})",
     re.ASCII,
@@ -38,7 +38,9 @@ _ASKED = re.compile(r"-[nzv]\s{1,9}[\"']?\$?\{?([A-Z]\w*)", re.ASCII)
 _SETTINGS = re.compile(r"TOKEN|PASS|SECRET|KEY|USER|LOGIN|CREDENTIAL|WEBHOOK|CERT|AUTH|_PAT$|DSN")
 _QUOTED = re.compile(r"'[^'\n]*'")
 # What may define variables that are seen nowhere.
-_SOURCED = re.compile(r"(?:^|[\s;&|(])(?:source|\.|eval|set\s+-a)\s|\bdotenv\b|export\s+[\"']?\$|\$env:", re.MULTILINE)
+_SOURCED = re.compile(
+    r"(?:^|[\s;&|('\"])(?:source|\.|eval|set\s+-a)\s|\bdotenv\b|export\s+[\"']?\$|\$env:", re.MULTILINE
+)
 _EXPANDED = ("image", "services", "variables", "environment", "cache", "artifacts", "tags", "resource_group", "release")
 
 
