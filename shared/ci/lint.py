@@ -92,5 +92,5 @@ def errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """The findings without repetitions, by file and line; the first two hundred."""
-    ordered = sorted(set(findings), key=lambda f: (f.file == DOCKERFILE, f.line, f.column, f.rule, f.message))
+    ordered = sorted(set(findings), key=lambda f: (f.file == DOCKERFILE, f.file, f.line, f.column, f.rule, f.message))
     return tuple(ordered[:FINDINGS_LIMIT])

@@ -165,11 +165,12 @@ def _translated(error: MarkedYAMLError, last: NodeEvent | None, text: str) -> Un
 
 
 def _left_open(error: MarkedYAMLError, text: str) -> bool:
-    """Whether a bracket is not closed in its line, and the next line is a key as if it were."""
+    """Whether a bracket is not closed in its line, and the file ends, or goes on with a key, as if it were."""
     began, mark = error.context_mark, error.problem_mark
     if not (began and mark and mark.line > began.line and "while parsing a flow" in (error.context or "")):
         return False
-    return bool(_KEY_LINE.match(text.splitlines()[mark.line] if mark.line < text.count("\n") + 1 else ""))
+    lines = text.splitlines()
+    return mark.line >= len(lines) or bool(_KEY_LINE.match(lines[mark.line]))
 
 
 def _breaks(event: ScalarEvent) -> int:

@@ -45,7 +45,7 @@ class Resolution:
     """The jobs by name, the whole file as written with its references replaced, and what pointed to nothing.
 
     `extended` has the jobs without what they take from `default`. `unknown` holds the top-level keys in which a
-    reference leads out of this file.
+    reference leads out of this file, `broken` the jobs that extend what does not exist.
     """
 
     jobs: dict[str, dict[str, Any]]
@@ -53,6 +53,7 @@ class Resolution:
     root: dict[str, Any]
     problems: tuple[Problem, ...]
     unknown: frozenset[str]
+    broken: frozenset[str]
 
 
 def resolve(root: Mapping[str, Any], names: Sequence[str], *, outside: bool = False) -> Resolution:
@@ -65,7 +66,7 @@ def resolve(root: Mapping[str, Any], names: Sequence[str], *, outside: bool = Fa
     jobs = {name: {**_defaults(job, whole), **job} for name, job in own.items()}
     missing = [p for p in extends.problems if not (outside and p.rule == "unknown-extends")]
     problems = dict.fromkeys([*references.problems.values(), *missing])
-    return Resolution(jobs, own, whole, tuple(problems), frozenset(references.unknown))
+    return Resolution(jobs, own, whole, tuple(problems), frozenset(references.unknown), frozenset(extends.broken))
 
 
 class _References:
@@ -129,6 +130,7 @@ class _Extends:
         self._root = root
         self._done: dict[str, dict[str, Any]] = {}
         self.problems: list[Problem] = []
+        self.broken: set[str] = set()
 
     def of(self, name: str, chain: tuple[str, ...] = ()) -> dict[str, Any]:
         """The job with what it extends; the last parent wins, the job itself over all."""
@@ -147,6 +149,8 @@ class _Extends:
                 self.problems.append(Problem(rule, f"job {name!r} {problem}", (name, "extends")))
             else:
                 merged = deep_merge(merged, self.of(parent, chain))
+            if problem or parent in self.broken:
+                self.broken.add(name)
         return deep_merge(merged, {key: value for key, value in job.items() if key != "extends"})
 
     def _objection(self, parent: str, chain: tuple[str, ...]) -> tuple[str, str]:

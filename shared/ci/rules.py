@@ -103,7 +103,6 @@ _TABLE: tuple[tuple[Group, Severity, dict[str, str]], ...] = (
             "nine-stages": "every pipeline has the nine stages in their order",
             "missing-job": "every pipeline has the ten jobs",
             "job-stage": "each of the ten jobs is in its stage",
-            "house-size": "an event has room for files of 64 000 characters",
         },
     ),
     (
@@ -150,3 +149,13 @@ def switched_off(text: str) -> frozenset[str]:
 def without(findings: Iterable[Finding], disabled: frozenset[str]) -> list[Finding]:
     """The findings whose rules are not switched off."""
     return [finding for finding in findings if finding.rule not in disabled]
+
+
+def as_markdown() -> str:
+    """The table as docs/checker.md has it."""
+    rows = [f"| `{rule.id}` | {rule.group} | {rule.severity} | {rule.reason} |" for rule in RULES.values()]
+    return "\n".join(["| rule | group | severity | why |", "| --- | --- | --- | --- |", *rows])
+
+
+if __name__ == "__main__":
+    print(as_markdown())  # noqa: T201 - the table for the docs

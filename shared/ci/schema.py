@@ -36,7 +36,8 @@ def check_schema(document: Document) -> Iterator[Finding]:
         if key.startswith(".") or key in document.resolution.unknown or INPUT in key:
             continue
         keyword = key if key in _schema()["properties"] else ""
-        error = _error(keyword, document.resolution.extended.get(key, value))
+        job = document.resolution.extended.get(key)
+        error = _error(keyword, value if job is None else {**job, **_extends(value)})
         if error is not None:
             finding = _finding(document, key, error)
             # What several jobs extend is wrong once.
@@ -46,11 +47,25 @@ def check_schema(document: Document) -> Iterator[Finding]:
             said.add(place)
 
 
+def _extends(job: Any) -> dict[str, Any]:
+    """What the job itself extends, which its merged form has no more."""
+    return {"extends": job["extends"]} if isinstance(job, dict) and "extends" in job else {}
+
+
 def _error(keyword: str, value: Any) -> ValidationError | None:
     """Why the schema refuses the value of a keyword (of a job, where there is none), or None."""
-    known = UNKNOWN if keyword and value is None else _known(value)
+    known = UNKNOWN if keyword and value is None else _known(_one_of_many(value) if keyword == "include" else value)
     validator = _validator(keyword)
     return None if known is UNKNOWN or validator.is_valid(known) else best_match(validator.iter_errors(known))
+
+
+def _one_of_many(value: Any) -> Any:
+    """An `include` with a path in the place of patterns and variables, which its schema does not foresee."""
+    if isinstance(value, dict):
+        return {key: _one_of_many(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_one_of_many(item) for item in value]
+    return "one.yml" if isinstance(value, str) and ("*" in value or value.startswith("$")) else value
 
 
 def _known(value: Any, depth: int = 0) -> Any:

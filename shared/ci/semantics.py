@@ -51,7 +51,7 @@ def _stage(document: Document, name: str, job: dict[str, Any]) -> Iterator[Findi
     stage = stage_of(job)
     if len(name) > NAME_LIMIT:
         yield at(document, (name,), "job-name", f"the name of a job has at most {NAME_LIMIT} characters")
-    if "stage" not in job and document.outside:
+    if "stage" not in job and (document.outside or name in document.resolution.broken):
         return
     if stage in document.stages or stage in EDGE_STAGES or INPUT in stage or not document.knows_stages:
         return
@@ -64,7 +64,8 @@ def _script(document: Document, name: str, job: dict[str, Any]) -> Iterator[Find
     """Findings about a job that has nothing to do, or two things."""
     if "trigger" in job and job.get("script") is not None:
         yield at(document, (name, "trigger"), "script-and-trigger", f"job {name!r} has both a script and a trigger")
-    if {"trigger", "run"} & job.keys() or _mirrors(job) or name in document.resolution.unknown or document.outside:
+    unknown = document.outside or name in document.resolution.unknown | document.resolution.broken
+    if {"trigger", "run"} & job.keys() or _mirrors(job) or unknown:
         return
     if _empty(job.get("script")):
         path = document.origin_of(name, "script") if "script" in job else (name,)

@@ -206,3 +206,9 @@ def test_a_finding_is_quoted_with_its_line() -> None:
     assert finding.line == line_of(broken, "tset")
     assert "fix" not in said
     assert finding.fix == "stage: test"
+
+
+def test_one_mistake_gives_one_error() -> None:
+    """What follows from a template that does not exist (no script, no stage) is not said as well."""
+    broken = "stages: [lint]\n.a: {stage: lint, script: x}\nb: {extends: .c}\n"
+    assert [(f.rule, f.line) for f in found(broken)] == [("unknown-extends", 3)]
