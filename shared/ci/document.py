@@ -203,15 +203,15 @@ class _Reader:
     def _mapping(self, node: MappingNode, path: Path, depth: int) -> dict[str, Any]:
         """The pairs in their order: as in Ruby's reader, `<<` hides equal keys above it, and those below hide it."""
         found: dict[str, Any] = {}
-        own: dict[str, Node] = {}
+        own: set[str] = set()
         for key, value in node.pairs():
             name = key.value if isinstance(key, Scalar) else "<a key that is no text>"
             if name == "<<" and isinstance(key, Scalar) and key.plain:
                 found |= self._merged(value, path, depth)
                 continue
             if name in own:
-                self._duplicate(key, own[name], (*path, name))
-            own[name] = value
+                self._duplicate(key, (*path, name))
+            own.add(name)
             self._place(key, (*path, name))
             found[name] = self.value(value, (*path, name), depth + 1)
         return found
@@ -225,12 +225,11 @@ class _Reader:
                 found = {**part, **found}
         return found
 
-    def _duplicate(self, key: Node, before: Node, path: Path) -> None:
-        """A key that stands twice; a hidden one whose first value has an anchor may still be used through it."""
+    def _duplicate(self, key: Node, path: Path) -> None:
+        """A key that stands twice; of a hidden job that is a warning: its first form may be used through an anchor."""
         first = self.positions[path][0]
         message = f"key {path[-1]!r} stands here and in line {first}; GitLab drops the first without a word"
-        used = str(path[0]).startswith(".") and len(path) == 1 and not isinstance(before, Scalar) and before.anchored
-        severity: Severity = "warning" if used else "error"
+        severity: Severity = "warning" if len(path) == 1 and str(path[0]).startswith(".") else "error"
         self.problems.append(Problem("yaml-duplicate-key", message, path, (key.line, key.column), severity))
 
     def _place(self, node: Node, path: Path) -> None:

@@ -49,7 +49,6 @@ class Sequence:
     tag: str
     line: int
     column: int
-    anchored: bool = False
     items: list[Node] = field(default_factory=list)
 
 
@@ -60,7 +59,6 @@ class Mapping:
     tag: str
     line: int
     column: int
-    anchored: bool = False
     items: list[Node] = field(default_factory=list)
 
     def pairs(self) -> Iterator[tuple[Node, Node]]:
@@ -125,7 +123,7 @@ class _Builder:
     def _begin(self, event: CollectionStartEvent) -> None:
         line, column = _place(event)
         kind = Mapping if isinstance(event, MappingStartEvent) else Sequence
-        node = kind(event.tag or "", line, column, bool(event.anchor))
+        node = kind(event.tag or "", line, column)
         self._add(node, event.anchor)
         self._open.append(node)
         if len(self._open) > DEPTH_LIMIT:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 REFERENCE_DEPTH = 10
 EXTENDS_DEPTH = 11
-# References can refer to references: what they stand for together stays bounded.
-EXPANSION_LIMIT = 20_000
+# References can refer to references, and many jobs extend one: what they stand for together stays bounded.
+EXPANSION_LIMIT = 200_000
 
 NOT_JOBS = frozenset({"after_script", "before_script", "cache", "default", "image", "include"}) | frozenset(
     {"services", "spec", "stages", "types", "variables", "workflow"}
@@ -83,7 +83,9 @@ class _References:
         """The value without pointers; None stands where one leads nowhere."""
         self._seen += 1
         if self._seen > EXPANSION_LIMIT:
-            return None
+            message = f"what is extended and referred to stands for more than {EXPANSION_LIMIT} values"
+            self.problems.setdefault((0, message), Problem("yaml-size", message, path[:1]))
+            return {} if isinstance(value, dict) else None
         if isinstance(value, Pointer):
             return self._pointed(value, path, depth)
         if isinstance(value, dict):

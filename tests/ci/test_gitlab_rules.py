@@ -137,7 +137,7 @@ def test_a_need_of_a_later_stage_is_found_through_what_is_extended() -> None:
     assert [(f.rule, f.line) for f in found(text)] == [("later-need", 3)]
 
 
-def test_a_second_key_under_a_hidden_anchor_is_a_warning() -> None:
+def test_a_hidden_job_that_stands_twice_is_a_warning() -> None:
     """A template that stands twice can be meant: its first form may still be used through its anchor."""
     text = ".t: &one {script: a}\n.t: &two {script: b}\nx: {<<: *one}\ny: {<<: *two}\n"
     assert [(f.rule, f.severity) for f in check_gitlab(parse(text))] == [("yaml-duplicate-key", "warning")]
