@@ -42,6 +42,7 @@ app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(templates.app, name="templates")
 app.command()(offline.analyze)
 app.command()(offline.generate)
+app.command()(offline.lint)
 
 console = Console()
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.ci.rules import switched_off
 
 
 class Environment(BaseSettings):
@@ -55,6 +57,26 @@ class RegistrySettings(Environment):
     seed_mirror: str | None = Field(
         None, description="host:port of a mirror that serves every source under its full name; None asks the sources"
     )
+
+
+class PolicySettings(Environment):
+    """Which rules of the checker's policy hold."""
+
+    policy_disabled: str = Field(
+        "", description="rules of the policy that do not count, with commas between (greenrun lint --rules lists them)"
+    )
+
+    @field_validator("policy_disabled")
+    @classmethod
+    def _known(cls, names: str) -> str:
+        """Refuse what is no rule of the policy: a switch that does nothing would be trusted."""
+        switched_off(names)
+        return names
+
+    @property
+    def disabled_rules(self) -> frozenset[str]:
+        """The ids of the rules that do not count."""
+        return switched_off(self.policy_disabled)
 
 
 class OllamaSettings(Environment):

@@ -7,12 +7,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from shared.ci.finding import with_line
-from shared.ci.lint import check, errors
 from shared.ci.parameters import with_registry
 from shared.events import Files, FilesGenerated, Proposal, RunFailed, TemplateResolved
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from services.generator.story import Story
     from shared.ci.finding import Finding
@@ -47,13 +46,13 @@ def contents_of(blob: bytes) -> dict[str, str]:
     return {str(path): str(text) for path, text in kept.items()} if isinstance(kept, dict) else {}
 
 
-def judged(answer: str, registry: str) -> tuple[Files | None, list[str]]:
-    """The files of an answer, and what is wrong with them, each with its line; None where it holds no two files."""
+def judged(answer: str, wrong: Callable[[Files], Sequence[Finding]]) -> tuple[Files | None, list[str]]:
+    """The files of an answer, and what the checker finds wrong, with its lines; None where it holds no two files."""
     try:
         files = read_answer(answer)
     except Unusable as unusable:
         return None, [str(unusable)]
-    return files, said(errors(check(files, registry=registry)), files)
+    return files, said(wrong(files), files)
 
 
 def read_answer(text: str) -> Files:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from services.generator import decide, prompts
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from shared.bus import Bus
-    from shared.events import Origin
+    from shared.ci.finding import Finding
+    from shared.events import Analysis, Origin
     from shared.ports import Blobs, Model
 
 
@@ -43,6 +45,11 @@ class Deps:
     budget: int = 40_000
     bus: Bus | None = None
     blobs: Blobs | None = None
+    disabled: frozenset[str] = frozenset()
+
+    def wrong(self, files: Files, analysis: Analysis) -> tuple[Finding, ...]:
+        """The errors that the checker finds in files for this repository."""
+        return errors(check(files, registry=self.registry, analysis=analysis, disabled=self.disabled))
 
 
 @asynccontextmanager
@@ -58,6 +65,7 @@ async def connect(settings: Settings, bus: Bus | None) -> AsyncIterator[Deps]:
             settings.llm_repository_budget,
             bus,
             BlobStore(bus) if bus else None,
+            settings.disabled_rules,
         )
 
 
@@ -86,7 +94,7 @@ def _direct(event: TemplateResolved, deps: Deps, story: Story) -> Files | None:
     files = decide.from_template(event, deps.registry)
     if files is None:
         return None
-    findings = errors(check(files, registry=deps.registry))
+    findings = deps.wrong(files, event.analysis)
     if not findings:
         return files
     story.notes.append("the template does not pass the checks any more: " + "; ".join(map(str, findings[:3])))
@@ -98,10 +106,11 @@ async def _written(
 ) -> Files | None:
     """What the model wrote, once it passes the checks; None where it never does, or does not answer."""
     request = prompts.request(event, deps.registry, deps.runner, contents, budget=deps.budget)
+    wrong = partial(deps.wrong, analysis=event.analysis)
     asked = await ask(
         model,
         prompts.question(request, event.attempt, decide.ANSWER_SCHEMA),
-        lambda answer: decide.judged(answer.text, deps.registry),
+        lambda answer: decide.judged(answer.text, wrong),
         repairs=deps.repair_rounds,
         progress=progress_of(deps.bus, event.run_id, "generator", model.name),
     )
@@ -133,7 +142,7 @@ def _by_rules(event: TemplateResolved, deps: Deps, story: Story) -> FilesGenerat
     files = render(event.analysis, registry=deps.registry, runner=deps.runner)
     if files is None or (deps.model is not None and not deps.fallback):
         return decide.failed(event, story)
-    findings = errors(check(files, registry=deps.registry))
+    findings = deps.wrong(files, event.analysis)
     if findings:
         story.notes += decide.said(findings, files)
         return decide.failed(event, story)

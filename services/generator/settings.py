@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from shared.settings import CommonSettings, ModelSettings, RegistrySettings
+from shared.settings import CommonSettings, ModelSettings, PolicySettings, RegistrySettings
 
 
-class Settings(CommonSettings, ModelSettings, RegistrySettings):
+class Settings(CommonSettings, ModelSettings, RegistrySettings, PolicySettings):
     """The model, the registry that images come from, and the runner that the files are for."""
 
     image_builder: Literal["kaniko", "buildah", "buildkit"] = Field("kaniko", description="what builds the image")

@@ -92,7 +92,9 @@ def from_rules(event: PipelineFailed, diagnosis: Diagnosis) -> list[Fix]:
     return [fix for fix in found if fix]
 
 
-def objection(event: PipelineFailed, diagnosis: Diagnosis, fix: Fix, registry: str) -> str | None:
+def objection(
+    event: PipelineFailed, diagnosis: Diagnosis, fix: Fix, registry: str, disabled: frozenset[str] = frozenset()
+) -> str | None:
     """Why this repair must not be made, or None: not again, not the same files, not weaker, not with errors."""
     before = event.proposal.files
     if fix.rerun:
@@ -105,7 +107,8 @@ def objection(event: PipelineFailed, diagnosis: Diagnosis, fix: Fix, registry: s
     diff = unified_diff(before, fix.files)
     if not diff or _cut(diff) in {repair.diff for repair in event.proposal.repairs}:
         return "the repair changes nothing that was not changed before"
-    wrong = errors(check(fix.files, registry=registry))
+    analysis = event.proposal.analysis
+    wrong = errors(check(fix.files, registry=registry, analysis=analysis, disabled=disabled))
     return loosens(before, fix.files) or (f"the checker refuses it: {wrong[0]}" if wrong else None)
 
 

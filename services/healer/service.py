@@ -54,6 +54,7 @@ class Deps:
     wait_for_model: bool = False
     attempts: int = 10
     bus: Bus | None = None
+    disabled: frozenset[str] = frozenset()
 
 
 @asynccontextmanager
@@ -73,6 +74,7 @@ async def connect(settings: Settings, bus: Bus) -> AsyncIterator[Deps]:
             wait_for_model=settings.llm_fallback == "none",
             attempts=settings.max_self_heal_attempts,
             bus=bus,
+            disabled=settings.disabled_rules,
         )
 
 
@@ -101,7 +103,7 @@ async def heal(event: PipelineFailed, deps: Deps) -> FilesGenerated | RunFailed:
         return report
     refusals: list[str] = []
     for fix in [*await _image_repairs(event, diagnosis, deps), *decide.from_rules(event, diagnosis)]:
-        refusal = decide.objection(event, diagnosis, fix, deps.private)
+        refusal = decide.objection(event, diagnosis, fix, deps.private, deps.disabled)
         if refusal is None:
             return decide.repaired(event, diagnosis, fix)
         refusals.append(f"{fix.strategy}: {refusal}")
@@ -176,7 +178,7 @@ async def _from_model(
 
     def judge(answer: Completion) -> tuple[Fix | None, list[str]]:
         fix = model.read(answer.text, answer.model)
-        refusal = fix if isinstance(fix, str) else decide.objection(event, diagnosis, fix, deps.private)
+        refusal = fix if isinstance(fix, str) else decide.objection(event, diagnosis, fix, deps.private, deps.disabled)
         return (None if isinstance(fix, str) else fix), ([refusal] if refusal else [])
 
     asked = await ask(

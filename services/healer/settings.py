@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from shared.settings import CommonSettings, ModelSettings, RegistrySettings
+from shared.settings import CommonSettings, ModelSettings, PolicySettings, RegistrySettings
 
 
-class Settings(CommonSettings, RegistrySettings, ModelSettings):
+class Settings(CommonSettings, RegistrySettings, ModelSettings, PolicySettings):
     """The registry and its sources, the model, and how often a run is healed."""
 
     max_self_heal_attempts: int = Field(10, ge=0, description="repairs within one run before a person is asked")

@@ -18,6 +18,7 @@ from shared.ci.resolve import DEFAULTABLE, NOT_JOBS, Problem, Resolution, resolv
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from shared.ci.finding import Severity
     from shared.ci.nodes import Node
 
 Path = tuple["str | int", ...]
@@ -42,18 +43,29 @@ DEFAULT_STAGES = (".pre", "build", "test", "deploy", ".post")
 
 @dataclass(frozen=True)
 class Document:
-    """One pipeline file; `root` is empty where the text is no mapping, `problems` is what is wrong with it as YAML."""
+    """One pipeline file; `root` is empty where the text is no mapping, `problems` is what is wrong with it as YAML.
+
+    `header` declares inputs. A `fragment` is looked at without the files that belong to it; `origins` has the file of
+    each path that comes from another one (`shared.ci.include`).
+    """
 
     text: str
     root: Mapping[str, Any] = field(default_factory=dict)
     positions: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     header: Mapping[str, Any] = field(default_factory=dict)
+    fragment: bool = False
+    origins: Mapping[Path, str] = field(default_factory=dict)
 
     @property
     def readable(self) -> bool:
         """Whether the text could be read as a mapping; what follows from its content is unknown otherwise."""
         return bool(self.root)
+
+    @property
+    def outside(self) -> bool:
+        """Whether a part is elsewhere (other files, whoever includes this one): what is missing is then no mistake."""
+        return bool(self.fragment or self.header or self.root.get("include"))
 
     @cached_property
     def stages(self) -> tuple[str, ...]:
@@ -62,6 +74,14 @@ class Document:
         if not isinstance(declared, list):
             return DEFAULT_STAGES
         return tuple(str(stage) for stage in declared)
+
+    @property
+    def knows_stages(self) -> bool:
+        """Whether the list of stages is known: no input in it, and where it is not declared here, nobody else can."""
+        declared = self.root.get("stages")
+        if declared is None:
+            return not self.outside
+        return isinstance(declared, list) and INPUT not in str(declared)
 
     @cached_property
     def variables(self) -> dict[str, str]:
@@ -80,7 +100,7 @@ class Document:
     @cached_property
     def resolution(self) -> Resolution:
         """The jobs after `!reference`, `extends` and `default`, and what pointed to nothing."""
-        return resolve(self.root, tuple(self.jobs))
+        return resolve(self.root, tuple(self.jobs), outside=self.outside)
 
     @property
     def resolved(self) -> dict[str, dict[str, Any]]:
@@ -110,6 +130,13 @@ class Document:
             if path[:length] in self.positions:
                 return self.positions[path[:length]]
         return (1, 1)
+
+    def file_of(self, path: Path, otherwise: str) -> str:
+        """The file of the place that `position_of` gives."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.positions:
+                return self.origins.get(path[:length], otherwise)
+        return otherwise
 
     def line_of(self, path: Path) -> int:
         """The line, from 1, of the key or item at this path, or of the nearest thing above it."""
@@ -183,7 +210,7 @@ class _Reader:
                 found |= self._merged(value, path, depth)
                 continue
             if name in own:
-                self._duplicate(key, name, (*path, name))
+                self._duplicate(key, (*path, name))
             own.add(name)
             self._place(key, (*path, name))
             found[name] = self.value(value, (*path, name), depth + 1)
@@ -198,10 +225,12 @@ class _Reader:
                 found = {**part, **found}
         return found
 
-    def _duplicate(self, key: Node, name: str, path: Path) -> None:
+    def _duplicate(self, key: Node, path: Path) -> None:
+        """A key that stands twice; of a hidden job that is a warning: its first form may be used through an anchor."""
         first = self.positions[path][0]
-        message = f"key {name!r} stands here and in line {first}; GitLab drops the first without a word"
-        self.problems.append(Problem("yaml-duplicate-key", message, path, (key.line, key.column)))
+        message = f"key {path[-1]!r} stands here and in line {first}; GitLab drops the first without a word"
+        severity: Severity = "warning" if len(path) == 1 and str(path[0]).startswith(".") else "error"
+        self.problems.append(Problem("yaml-duplicate-key", message, path, (key.line, key.column), severity))
 
     def _place(self, node: Node, path: Path) -> None:
         self.positions[path] = (node.line, node.column)

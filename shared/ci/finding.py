@@ -39,7 +39,7 @@ def at(
 ) -> Finding:
     """A finding at a path of the pipeline file."""
     line, column = document.position_of(path)
-    return Finding(rule, severity, PIPELINE, line, column, message, fix)
+    return Finding(rule, severity, document.file_of(path, PIPELINE), line, column, message, fix)
 
 
 def with_line(finding: Finding, files: Files) -> str:

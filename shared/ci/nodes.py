@@ -26,6 +26,7 @@ DOCUMENTS_LIMIT = 2
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_KEY_LINE = re.compile(r"\s*[\w.-]+:(?:\s|$)")
 # The mistakes whose cause is where the thing began, not where libyaml noticed that it does not end.
 _BEGINNING = ("while scanning a simple key", "while scanning a quoted scalar")
 
@@ -89,7 +90,7 @@ def documents(text: str) -> list[Node]:
             builder.take(event)
             last = event if isinstance(event, NodeEvent) else last
     except MarkedYAMLError as error:
-        raise _translated(error, last) from error
+        raise _translated(error, last, text) from error
     except YAMLError as error:
         raise UnreadableError(str(error).partition("\n")[0]) from error
     return builder.roots
@@ -150,15 +151,24 @@ def _place(event: yaml.Event) -> tuple[int, int]:
     return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
-def _translated(error: MarkedYAMLError, last: NodeEvent | None) -> UnreadableError:
+def _translated(error: MarkedYAMLError, last: NodeEvent | None, text: str) -> UnreadableError:
     """The error in libyaml's words, at the place of its cause."""
     message = " ".join(part for part in ((error.problem or "not YAML").strip(), error.context) if part)
     if isinstance(last, ScalarEvent) and last.style in ("'", '"') and _breaks(last):
         closed = f"the quote that opens here ends in line {_place(last)[0] + _breaks(last)}"
         return UnreadableError(f"{message}: {closed}", *_place(last))
-    begun = error.context in _BEGINNING and error.context_mark
+    begun = (error.context in _BEGINNING or _left_open(error, text)) and error.context_mark
     mark: Mark | None = begun or error.problem_mark or error.context_mark
     return UnreadableError(message, mark.line + 1, mark.column + 1) if mark else UnreadableError(message)
+
+
+def _left_open(error: MarkedYAMLError, text: str) -> bool:
+    """Whether a bracket is not closed in its line, and the file ends, or goes on with a key, as if it were."""
+    began, mark = error.context_mark, error.problem_mark
+    if not (began and mark and mark.line > began.line and "while parsing a flow" in (error.context or "")):
+        return False
+    lines = text.splitlines()
+    return mark.line >= len(lines) or bool(_KEY_LINE.match(lines[mark.line]))
 
 
 def _breaks(event: ScalarEvent) -> int:
