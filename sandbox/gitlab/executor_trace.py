@@ -56,6 +56,11 @@ def system_failure(words: str) -> str:
     return f"{RED}ERROR: Job failed (system failure): {words}\n{RESET}"
 
 
+def canceled() -> str:
+    """The end of a job that somebody ended."""
+    return f"{RED}ERROR: Job failed: canceled\n{RESET}"
+
+
 def succeeded() -> str:
     """The end of a job that passed."""
     return f"{GREEN}Job succeeded{RESET}\n"
