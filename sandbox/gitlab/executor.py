@@ -1,37 +1,70 @@
 """Runs the jobs of pipelines in GitLab's order. How a job runs is a mode of its own.
 
 `check` asks what would stop the job before its first line: are its images in the private registry, does the script
-parse, can its Dockerfile's parents be had. The first line of every trace says that this is what happened.
+parse, can its Dockerfile's parents be had. `shell` runs it with bash on this machine, `container` in a container from
+its image. The first line of a trace says where a job did not run in its image.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.gitlab.artifacts import Artifacts
 from sandbox.gitlab.checks import Checks
+from sandbox.gitlab.executor_container import Containers
+from sandbox.gitlab.executor_files import Caches
+from sandbox.gitlab.executor_local import Folders, Local
 from sandbox.gitlab.executor_order import COMPLETED, STOPPED
 from sandbox.gitlab.executor_records import JobUpdate, Ticket
 from sandbox.gitlab.executor_run import Run
+from sandbox.gitlab.executor_shell import Shell
+from sandbox.gitlab.executor_trace import SHELL_LINE
+from sandbox.gitlab.faults import Faulty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sandbox.gitlab.ci_records import CompiledJob, Context
-    from sandbox.gitlab.executor_records import Report
+    from sandbox.gitlab.executor_records import Report, Runner
 
-__all__ = ["COMPLETED", "STOPPED", "Executor", "JobUpdate", "Ticket"]
+__all__ = ["COMPLETED", "STOPPED", "Executor", "JobUpdate", "Mode", "Settings", "Ticket"]
+
+
+class Mode(StrEnum):
+    """How a job runs."""
+
+    CHECK = "check"
+    SHELL = "shell"
+    CONTAINER = "container"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where and how jobs run.
+
+    `registry` is host:port, None where there is none to ask; `data` is where builds, caches and artifacts lie;
+    `passed` are variables of this machine's environment that jobs of the mode `shell` may see.
+    """
+
+    registry: str | None = None
+    mode: Mode = Mode.CHECK
+    data: Path = Path("executor")
+    passed: tuple[str, ...] = ()
 
 
 class Executor:
-    """Runs pipelines against one private registry (host:port; None where there is none to ask)."""
+    """Runs pipelines in one mode."""
 
-    def __init__(self, registry: str | None, artifacts: Artifacts | None = None) -> None:
-        """Nothing is opened until a pipeline runs; `artifacts` is where jobs leave theirs."""
-        self.registry = registry
-        self.artifacts = artifacts or Artifacts(Path("artifacts"))
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is opened until a pipeline runs."""
+        self._settings = settings
+        self.registry = settings.registry
+        self.mode = settings.mode
+        self.artifacts = Artifacts(settings.data / "artifacts")
 
     def start(
         self,
@@ -43,7 +76,18 @@ class Executor:
         ticket: Callable[[str], Ticket],
     ) -> Run:
         """The run of a pipeline from these statuses on; it begins with its `run`."""
-        return Run(jobs, Checks(self.registry, context), report, statuses, ticket)
+        return Run(jobs, Faulty(self._runner(context)), report, statuses, ticket)
+
+    def _runner(self, context: Context) -> Runner:
+        given = self._settings
+        folders = Folders(given.data / "builds", self.artifacts, Caches(given.data / "cache"))
+        match given.mode:
+            case Mode.CHECK:
+                return Checks(given.registry, context)
+            case Mode.SHELL:
+                return Local(folders, Shell(given.registry, given.passed).place, SHELL_LINE)
+            case Mode.CONTAINER:
+                return Local(folders, Containers().place, "")
 
     async def run(
         self,

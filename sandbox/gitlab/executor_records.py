@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from pathlib import Path
 
     from sandbox.gitlab.ci_records import CompiledJob
 
@@ -51,11 +52,14 @@ class Ticket:
     """What only the server knows of a job that begins.
 
     `variables` are its ids and its token, `masked` values that no trace shows, `files` the names of variables whose
-    values are files, `raw` those in whose values nothing is filled in.
+    values are files, `raw` those in whose values nothing is filled in. `repository` is the bare repository that it is
+    checked out from, `fault` the name of a fault that befalls this attempt.
     """
 
     id: int
     project: int = 0
+    repository: Path | None = None
+    fault: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     masked: Sequence[str] = ()
     files: Sequence[str] = ()

@@ -39,7 +39,6 @@ class Run:
         self._ticket = ticket
         self._statuses = {job.name: statuses.get(job.name, "created") for job in jobs}
         self._allowed = {job.name: job.allow_failure for job in jobs}
-        self._ids: dict[str, int] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(JOBS_AT_ONCE)
         self._changed = asyncio.Event()
@@ -129,9 +128,8 @@ class Run:
             await self._set(job, "pending")
 
     async def _attempt(self, job: CompiledJob) -> Outcome:
-        ticket = self._ticket(job.name)
-        self._ids[job.name] = ticket.id
         await self._set(job, "running")
+        ticket = self._ticket(job.name)
         await self._trace(job, self._runner.opening())
         try:
             async with asyncio.timeout(job.timeout_seconds):
@@ -150,7 +148,7 @@ class Run:
         """Those whose artifacts it fetches, as far as they ran."""
         over = ("success", "failed")
         found = [one for one in self._order.artifacts_from(job) if self._statuses[one.name] in over]
-        return [Source(one, self._ids.get(one.name) or self._ticket(one.name).id) for one in found]
+        return [Source(one, self._ticket(one.name).id) for one in found]
 
     async def _cancel_rest(self) -> None:
         for job in self._order.jobs.values():

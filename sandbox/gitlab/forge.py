@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from sandbox.gitlab import hook_payloads, shapes
 from sandbox.gitlab.access import Access
-from sandbox.gitlab.artifacts import Artifacts
 from sandbox.gitlab.ci import Context
 from sandbox.gitlab.clock import now
-from sandbox.gitlab.executor import Executor
+from sandbox.gitlab.executor import Executor, Settings
 from sandbox.gitlab.hooks import Hooks
 from sandbox.gitlab.limit import Limit
 from sandbox.gitlab.merge_requests import MergeRequests
@@ -32,8 +31,8 @@ SENT_COMMITS = 20
 class Forge:
     """All that GitLab remembers and does."""
 
-    def __init__(self, data: Path, base_url: str, token: str, registry: str | None) -> None:
-        """Open what `data` holds; `token` is the administrator's."""
+    def __init__(self, data: Path, base_url: str, token: str, executor: Settings) -> None:
+        """Open what `data` holds; `token` is the administrator's, `executor` says where and how jobs run."""
         self._repositories = data / "repositories"
         self._repositories.mkdir(parents=True, exist_ok=True)
         self.base_url = base_url
@@ -43,8 +42,7 @@ class Forge:
         self.hooks = Hooks(self.store, base_url)
         self.limit = Limit()
         self.merge_requests = MergeRequests(self.store)
-        executor = Executor(registry, Artifacts(data / "artifacts"))
-        self.pipelines = Pipelines(self.store, executor, base_url, self._changed)
+        self.pipelines = Pipelines(self.store, Executor(executor), base_url, self._changed)
         self.namespace("root", kind="user")
         self.pipelines.recover()
 
@@ -115,6 +113,9 @@ class Forge:
     async def remove_project(self, row: Row) -> None:
         """Forget it, its repository and its pipelines."""
         await self.pipelines.forget(row)
+        for fault in self.store.list("fault"):
+            if fault["project"] == row["id"]:
+                self.store.remove("fault", fault["id"])
         self.store.remove_project(row["id"])
         shutil.rmtree(self.repository(row).path, ignore_errors=True)
 

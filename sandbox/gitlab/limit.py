@@ -8,6 +8,8 @@ from email.utils import formatdate
 from typing import Literal
 
 LIMIT = 120
+Style = Literal["seconds", "date", "none"]
+STYLES: dict[str, Style] = {"seconds": "seconds", "date": "date", "none": "none"}
 
 
 @dataclass
@@ -19,9 +21,9 @@ class Limit:
 
     requests: int = 0
     retry_after: int = 30
-    style: Literal["seconds", "date", "none"] = "seconds"
+    style: Style = "seconds"
 
-    def set(self, requests: int, retry_after: int, style: Literal["seconds", "date", "none"]) -> None:
+    def set(self, requests: int, retry_after: int, style: Style) -> None:
         """From now on."""
         self.requests, self.retry_after, self.style = requests, retry_after, style
 

@@ -70,7 +70,7 @@ class Pipelines:
         compiled = compile_pipeline(text.decode(errors="replace"), context)
         if compiled.errors:
             return self._ended(project, row, "failed", yaml_errors=", ".join(compiled.errors))
-        return None if compiled.filtered else self._begin(project, row, compiled, context)
+        return None if compiled.filtered else self._begin(project, repository, row, compiled, context)
 
     async def create(
         self, project: Row, repository: Repository, ref: str, variables: Sequence[Row], source: str = "api"
@@ -88,7 +88,7 @@ class Pipelines:
         if compiled.errors or compiled.filtered:
             raise Refused({"base": list(compiled.errors) or [FILTERED]})
         row = await self._row(project, repository, context, sha, NOWHERE)
-        return self._begin(project, {**row, "variables": list(variables)}, compiled, context)
+        return self._begin(project, repository, {**row, "variables": list(variables)}, compiled, context)
 
     async def context(
         self,
@@ -231,12 +231,33 @@ class Pipelines:
         self._changed("pipeline", stored, stored)
         return stored
 
-    def _begin(self, project: Row, row: Row, compiled: Compiled, context: Context) -> Row:
+    def _begin(self, project: Row, repository: Repository, row: Row, compiled: Compiled, context: Context) -> Row:
         pipeline = self._store.add("pipeline", {**row, "status": "created"}, project=project["id"])
         self._changed("pipeline", pipeline, pipeline)
         for job in sorted(compiled.jobs, key=lambda job: job.stage_index):
             self._add_job(project, pipeline, job)
-        return self._launch(project, pipeline, compiled, context)
+        self._claim_faults(project, pipeline)
+        return self._launch(project, repository, pipeline, compiled, context)
+
+    def _claim_faults(self, project: Row, pipeline: Row) -> None:
+        """The faults that wait for the next pipeline of this project, or of any, are this one's now."""
+        waiting = [one for one in reversed(self._store.list("fault")) if one["project"] in (None, project["id"])]
+        for one in waiting:
+            self._store.remove("fault", one["id"])
+        if waiting:
+            faults = [{"name": one["name"], "job": one["job"], "times": one["times"]} for one in waiting]
+            self._store.update("pipeline", pipeline["id"], faults=faults)
+
+    def _fault(self, pipeline: Row, job: str) -> str | None:
+        """The fault that befalls the attempt that begins now; one that lasts a number of times is counted."""
+        faults = pipeline.get("faults", [])
+        found = next((one for one in faults if one["times"] and one["job"] in (None, job)), None)
+        if found is None:
+            return None
+        # A fault for any job stays with the first one that it meets.
+        found |= {"job": job, "times": found["times"] - (found["times"] > 0)}
+        self._store.update("pipeline", pipeline["id"], faults=faults)
+        return str(found["name"])
 
     async def _resume(self, project: Row, repository: Repository, pipeline: Row) -> Row:
         """Go on with a pipeline from the statuses that its jobs have now."""
@@ -251,9 +272,9 @@ class Pipelines:
         context = await self.context(project, repository, ref, pipeline["sha"], before=before, **given)
         text = await repository.read(pipeline["sha"], CI_FILE) or b""
         compiled = compile_pipeline(text.decode(errors="replace"), context)
-        return self._launch(project, pipeline, compiled, context)
+        return self._launch(project, repository, pipeline, compiled, context)
 
-    def _launch(self, project: Row, pipeline: Row, compiled: Compiled, context: Context) -> Row:
+    def _launch(self, project: Row, repository: Repository, pipeline: Row, compiled: Compiled, context: Context) -> Row:
         key = pipeline["id"]
         rows = {job["name"]: job for job in self.jobs(key)}
 
@@ -261,7 +282,7 @@ class Pipelines:
             self._apply(key, rows, update)
 
         def ticket(name: str) -> Ticket:
-            return self._ticket(project, key, rows[name])
+            return self._ticket(project, repository, key, rows[name])
 
         jobs = [job for job in compiled.jobs if job.name in rows]
         statuses = {name: row["status"] for name, row in rows.items()}
@@ -279,7 +300,7 @@ class Pipelines:
             self._under_way.pop(key, None)
         self._settle(key)
 
-    def _ticket(self, project: Row, key: int, row: Row) -> Ticket:
+    def _ticket(self, project: Row, repository: Repository, key: int, row: Row) -> Ticket:
         """What the executor must know of a job that begins: only the server gives it."""
         pipeline = self._store.get("pipeline", key) or {}
         protected = not pipeline.get("tag") and pipeline["ref"] == project["default_branch"]
@@ -289,6 +310,8 @@ class Pipelines:
         return Ticket(
             id=row["id"],
             project=project["id"],
+            repository=repository.path.resolve(),
+            fault=job.get("fault"),
             variables=job_variables(project, pipeline, job, self._base_url, self._registry) | given,
             masked=(job["token"], *(one["value"] for one in kept.values() if one["masked"] and one["value"])),
             files=tuple(name for name, one in kept.items() if one["variable_type"] == "file"),
@@ -307,7 +330,12 @@ class Pipelines:
         if update.status == "pending" and known["status"] == "failed":
             rows[update.name] = self._clone(known, "pending")
         else:
-            rows[update.name] = self._store.update("job", row["id"], **_changes(update))
+            changes = _changes(update)
+            if update.status == "running":
+                changes["fault"] = self._fault(self._store.get("pipeline", key) or {}, update.name)
+            elif update.status in COMPLETED:
+                changes["trace_size"] = self._store.trace_size(row["id"])
+            rows[update.name] = self._store.update("job", row["id"], **changes)
         pipeline = self._settle(key)
         self._changed("job", rows[update.name], pipeline)
 

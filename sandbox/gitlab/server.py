@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,15 +10,18 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from sandbox.gitlab import pages, pages_code
 from sandbox.gitlab.access import DEVELOPER
+from sandbox.gitlab.executor import Mode, Settings
 from sandbox.gitlab.forge import Forge
+from sandbox.gitlab.pages_render import not_found
 from sandbox.gitlab.refusals import NotFound, Unauthorized
 from sandbox.gitlab.repository import NOWHERE, Action, Author
 from sandbox.gitlab.rest import FORGE, MIDDLEWARES, ROUTES
 from sandbox.gitlab.smart_http import backend
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
     from sandbox.gitlab.access import Caller
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 MAX_BODY = 512 * 1024 * 1024
 IMPORTER = Author("Importer", "importer@example.com")
-pages = web.RouteTableDef()
+git_routes = web.RouteTableDef()
 
 
 @dataclass(frozen=True)
@@ -57,18 +59,31 @@ class GitLabServer:
 
 @asynccontextmanager
 async def serve(
-    *, data: Path, token: str, registry: str | None = None, port: int = 0, host: str = "127.0.0.1"
+    *,
+    data: Path,
+    token: str,
+    registry: str | None = None,
+    port: int = 0,
+    host: str = "127.0.0.1",
+    executor: Mode = Mode.CHECK,
+    passed: Sequence[str] = (),
 ) -> AsyncIterator[GitLabServer]:
-    """The server, listening until the context closes; what it knows stays in `data`."""
+    """The server, listening until the context closes; what it knows stays in `data`.
+
+    `executor` is how jobs run; `passed` are variables of this environment that jobs of the mode `shell` may see.
+    """
     data.mkdir(parents=True, exist_ok=True)
-    app = web.Application(client_max_size=MAX_BODY, middlewares=MIDDLEWARES)
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[*MIDDLEWARES, not_found])
     app.add_routes(ROUTES)
-    app.add_routes(pages)
+    app.add_routes(git_routes)
+    app.add_routes(pages_code.routes)
+    app.add_routes(pages.routes)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
     # The address is part of every link, so the socket is bound before the application is built.
     sock = _bound(host, port)
     base_url = f"http://{host}:{sock.getsockname()[1]}"
-    forge = Forge(data, base_url, token, registry)
+    settings = Settings(registry, executor, data.resolve() / "executor", tuple(passed))
+    forge = Forge(data, base_url, token, settings)
     app[FORGE] = forge
     await runner.setup()
     try:
@@ -96,7 +111,7 @@ def _read(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pages.route("*", r"/{project:.+?}.git{inner:/(?:info/refs|git-upload-pack|git-receive-pack)}")
+@git_routes.route("*", r"/{project:.+?}.git{inner:/(?:info/refs|git-upload-pack|git-receive-pack)}")
 async def git_over_http(request: web.Request) -> web.StreamResponse:
     """Clone, fetch and push; public projects are read without a token."""
     forge = request.app[FORGE]
@@ -132,49 +147,6 @@ def _moved(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, tup
     names = sorted({*before, *after})
     pairs = {name: (before.get(name, NOWHERE), after.get(name, NOWHERE)) for name in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-@pages.get("/")
-async def index(request: web.Request) -> web.Response:
-    """All projects."""
-    rows = request.app[FORGE].store.list("project")
-    return _page("Projects", "\n".join(row["path_with_namespace"] for row in rows))
-
-
-@pages.get(r"/{project:.+?}/-/pipelines/{key:\d+}")
-async def pipeline_page(request: web.Request) -> web.Response:
-    """A pipeline and its jobs."""
-    forge = request.app[FORGE]
-    row = forge.store.get("pipeline", int(request.match_info["key"]))
-    if row is None:
-        raise web.HTTPNotFound
-    lines = [f"{job['stage']:12} {job['name']:20} {job['status']}" for job in reversed(forge.pipelines.jobs(row["id"]))]
-    return _page(f"Pipeline {row['id']}: {row['status']}", "\n".join([row["yaml_errors"] or "", *lines]))
-
-
-@pages.get(r"/{project:.+?}/-/jobs/{key:\d+}")
-async def job_page(request: web.Request) -> web.Response:
-    """A job and its trace."""
-    store = request.app[FORGE].store
-    row = store.get("job", int(request.match_info["key"]))
-    if row is None:
-        raise web.HTTPNotFound
-    return _page(f"Job {row['name']}: {row['status']}", store.trace(row["id"]))
-
-
-@pages.get(r"/{project:.+?}/-/commit/{sha:[0-9a-f]{40}}")
-async def commit_page(request: web.Request) -> web.Response:
-    """A commit with its changes."""
-    forge = request.app[FORGE]
-    repository = forge.repository(forge.project(request.match_info["project"]))
-    shown = await repository.git("show", "--format=fuller", request.match_info["sha"], "--")
-    return _page(f"Commit {request.match_info['sha'][:8]}", shown.decode(errors="replace"))
-
-
-def _page(title: str, text: str) -> web.Response:
-    title, text = html.escape(title), html.escape(text)
-    page = f"<!doctype html><meta charset=utf-8><title>{title}</title><h1>{title}</h1><pre>{text}</pre>"
-    return web.Response(text=page, content_type="text/html")
 
 
 def _basic_caller(request: web.Request, forge: Forge) -> Caller | None:

@@ -59,7 +59,7 @@ class Store:
         query = f"select body from record where kind = ? and json_extract(body, '$.{name}') = ? order by id desc"  # noqa: S608 - one of a fixed list
         return [json.loads(body) for (body,) in self._db.execute(query, (kind, value))]
 
-    def update(self, kind: str, key: int, **changes: Any) -> Row:
+    def update(self, kind: str, key: int, /, **changes: Any) -> Row:
         """Change fields of a record; the record as it is now. KeyError where there is none."""
         row = self.get(kind, key)
         if row is None:
@@ -94,6 +94,11 @@ class Store:
         """The trace of a job; empty where it has none."""
         parts = self._db.execute("select text from trace_part where job = ? order by rowid", (job,))
         return "".join(text for (text,) in parts)
+
+    def trace_size(self, job: int) -> int:
+        """How long the trace of a job is, in characters."""
+        [(size,)] = self._db.execute("select coalesce(sum(length(text)), 0) from trace_part where job = ?", (job,))
+        return int(size)
 
     def erase_trace(self, job: int) -> None:
         """Forget the trace of a job."""

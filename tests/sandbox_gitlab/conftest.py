@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,6 +54,15 @@ class Sandbox:
 
         project_id, sha = await self.client(commit)
         return await self.ended(project_id, sha)
+
+    @asynccontextmanager
+    async def quiet(self) -> AsyncIterator[None]:
+        """Once nothing runs any more."""
+        store = self.server.forge.store
+        async with asyncio.timeout(20):
+            while any(row["status"] in {"created", "pending", "running"} for row in store.list("pipeline")):
+                await asyncio.sleep(0.02)
+        yield
 
     async def ended(self, project_id: int, sha: str) -> dict[str, Any]:
         """The newest pipeline of a commit once it is over."""

@@ -1,6 +1,6 @@
 """The v4 REST API: the subset that greenrun and python-gitlab use, with GitLab's shapes, codes and words."""
 
-from sandbox.gitlab.rest import commits, hooks, jobs, merge_requests, pipelines, projects, repositories
+from sandbox.gitlab.rest import admin, commits, hooks, jobs, merge_requests, pipelines, projects, repositories
 from sandbox.gitlab.rest.asking import FORGE
 from sandbox.gitlab.rest.entry import authentication, errors, throttle
 
@@ -16,4 +16,5 @@ ROUTES = (
     *hooks.routes,
     *jobs.routes,
     *pipelines.routes,
+    *admin.routes,
 )
