@@ -61,8 +61,9 @@ async def test_a_manual_job_blocks_until_a_person_plays_it(sandbox: Sandbox) -> 
 
 async def test_a_single_job_is_retried_and_what_was_skipped_follows(sandbox: Sandbox) -> None:
     """The old one stays as history; jobs that never ran cannot be retried."""
-    text = "stages: [a, b]\none: {stage: a, script: [fi]}\ntwo: {stage: b, script: [x]}\n"
-    state = await project_with(sandbox, text)
+    fault = {"name": "flaky-once", "project": None, "job": "one", "times": 1}
+    sandbox.server.forge.store.add("fault", fault)
+    state = await project_with(sandbox, PIPELINE)
     assert {name: job.status for name, job in state["jobs"].items()} == {"one": "failed", "two": "skipped"}
 
     def retry(api: gitlab.Gitlab) -> int:
@@ -73,16 +74,16 @@ async def test_a_single_job_is_retried_and_what_was_skipped_follows(sandbox: San
 
     again = await sandbox.client(retry)
     assert again > state["jobs"]["one"].id
-    await until(sandbox, state["pipeline"].id, "failed")
+    await until(sandbox, state["pipeline"].id, "success")
 
-    def history(api: gitlab.Gitlab) -> list[tuple[str, int]]:
+    def history(api: gitlab.Gitlab) -> list[tuple[str, int, str]]:
         found = api.projects.get("g/p").pipelines.get(state["pipeline"].id)
-        return [(job.name, job.id) for job in found.jobs.list(include_retried=True, get_all=True)]
+        return [(job.name, job.id, job.status) for job in found.jobs.list(include_retried=True, get_all=True)]
 
     assert await sandbox.client(history) == [
-        ("one", again),
-        ("two", state["jobs"]["two"].id),
-        ("one", state["jobs"]["one"].id),
+        ("one", again, "success"),
+        ("two", state["jobs"]["two"].id, "success"),
+        ("one", state["jobs"]["one"].id, "failed"),
     ]
 
 
