@@ -47,7 +47,7 @@ class Run:
     def take(self, statuses: Mapping[str, str]) -> None:
         """Go on from these statuses: a job was played or retried, and what was skipped behind it may start again."""
         for name, status in statuses.items():
-            if name in self._statuses and name not in self._tasks:
+            if name in self._statuses and (name not in self._tasks or self._tasks[name].done()):
                 self._statuses[name] = status
         self._changed.set()
 

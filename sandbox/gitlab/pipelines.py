@@ -39,10 +39,11 @@ FILTERED = (
 
 @dataclass
 class UnderWay:
-    """A pipeline that is under way."""
+    """A pipeline that is under way; `rows` are its jobs by name, the newest attempt of each."""
 
     task: asyncio.Task[None]
     run: Run
+    rows: dict[str, Row]
 
 
 class Pipelines:
@@ -264,6 +265,7 @@ class Pipelines:
         key = pipeline["id"]
         statuses = {job["name"]: job["status"] for job in self.jobs(key)}
         if under_way := self._under_way.get(key):
+            under_way.rows |= {job["name"]: job for job in self.jobs(key)}
             under_way.run.take(statuses)
             return self._store.get("pipeline", key) or pipeline
         ref = f"refs/{'tags' if pipeline.get('tag') else 'heads'}/{pipeline['ref']}"
@@ -288,7 +290,7 @@ class Pipelines:
         statuses = {name: row["status"] for name, row in rows.items()}
         run = self._executor.start(jobs, report=report, context=context, statuses=statuses, ticket=ticket)
         task = asyncio.create_task(self._run(key, run))
-        self._under_way[key] = UnderWay(task, run)
+        self._under_way[key] = UnderWay(task, run, rows)
         self._store.update("pipeline", key, finished_at=None)
         self._settle(key)
         return self._store.get("pipeline", key) or pipeline

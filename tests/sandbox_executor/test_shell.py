@@ -222,6 +222,27 @@ async def test_one_job_is_cancelled_and_the_others_go_on(shell: Shell) -> None:
     assert (shell.server.forge.store.get("pipeline", pipeline) or {})["status"] == "canceled"
 
 
+async def test_a_job_is_retried_while_its_pipeline_goes_on(shell: Shell) -> None:
+    """The new attempt runs beside what still runs, and its trace is its own."""
+    pipeline = await shell.begin(
+        'one: {script: ["echo tried; test -e ../../go"]}\n'
+        'slow: {script: ["while ! test -e ../../go; do sleep 0.05; done"]}\n'
+    )
+    forge = shell.server.forge
+    project = forge.project("g/p1")
+    failed = await shell.said(pipeline, "one", "ERROR: Job failed: exit code 1")
+    async with asyncio.timeout(10):
+        while (forge.store.get("job", failed["id"]) or {})["status"] != "failed":
+            await asyncio.sleep(0.01)
+    (shell.server.data / "executor" / "builds" / "go").touch()
+    row = forge.store.get("job", failed["id"]) or {}
+    again = await forge.pipelines.retry_job(project, forge.repository(project), row)
+    jobs = await shell.end(pipeline)
+    assert (jobs["one"]["id"], jobs["one"]["status"], jobs["slow"]["status"]) == (again["id"], "success", "success")
+    assert "tried" in shell.trace(jobs["one"])
+    assert (forge.store.get("job", failed["id"]) or {})["status"] == "failed"
+
+
 async def test_jobs_of_a_stage_run_at_once_and_needs_do_not_wait(shell: Shell) -> None:
     """Two jobs meet while both run; one with needs begins before the stage before it is over."""
     jobs = await shell.run(
