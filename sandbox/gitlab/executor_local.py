@@ -16,7 +16,7 @@ from sandbox.gitlab import executor_trace as trace
 from sandbox.gitlab.executor_environment import variables
 from sandbox.gitlab.executor_git import CheckoutFailed, checkout
 from sandbox.gitlab.executor_leave import collected, coverage, downloaded, saved_caches, wanted_now
-from sandbox.gitlab.executor_records import NOT_PREPARED, PASSED, Outcome
+from sandbox.gitlab.executor_records import CANCELED, NOT_PREPARED, PASSED, Outcome
 from sandbox.gitlab.executor_script import script
 from sandbox.gitlab.trace_mask import Mask
 
@@ -124,7 +124,13 @@ class _Job:
             await self._section("restore_cache", "Restoring cache", said)
         if said := await asyncio.to_thread(downloaded, self._work, self._folders.artifacts, self._root):
             await self._section("download_artifacts", "Downloading artifacts", said)
-        code = await self._script(environment)
+        try:
+            code = await self._script(environment)
+        except asyncio.CancelledError as cancelled:
+            if CANCELED in cancelled.args and job.after_script:
+                await self._shown(self._mask.end())
+                await self._after_script({**environment, "CI_JOB_STATUS": "canceled"})
+            raise
         if job.after_script:
             await self._after_script({**environment, "CI_JOB_STATUS": "failed" if code else "success"})
         return await self._leave(code)

@@ -56,6 +56,7 @@ PIPELINE = (
     ("canceled", "only", {"canceled", "success", "skipped", "warning", "ignored"}),
     ("pending", "only", {"pending", "created", "skipped", "warning", "ignored"}),
     ("running", "any", {"running", "pending"}),
+    ("canceling", "any", {"canceling"}),
     ("manual", "any", {"manual"}),
     ("scheduled", "any", {"scheduled"}),
     ("running", "any", {"created"}),

@@ -43,6 +43,8 @@ class Outcome:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+# What the cancellation of a job's task says, as opposed to a timeout or the end of the server: its after_script runs.
+CANCELED = "canceled"
 PASSED = Outcome("success")
 NOT_PREPARED = Outcome("failed", "runner_system_failure")
 

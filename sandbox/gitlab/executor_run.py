@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sandbox.gitlab.executor_order import STOPPED, Order
-from sandbox.gitlab.executor_records import JobUpdate, Outcome, Source, Ticket, Work
+from sandbox.gitlab.executor_records import CANCELED, JobUpdate, Outcome, Source, Ticket, Work
 from sandbox.gitlab.executor_trace import canceled, timed_out
 
 if TYPE_CHECKING:
@@ -56,16 +56,21 @@ class Run:
         self._canceled = True
         self._changed.set()
 
-    async def cancel_job(self, name: str) -> None:
-        """End one job; returns once it is over."""
+    async def cancel_job(self, name: str, seconds: float) -> None:
+        """End one job; after at most that many seconds it may still be `canceling`, while its after_script runs."""
         task = self._tasks.get(name)
         if task is None:
             await self._set(self._order.jobs[name], "canceled")
         else:
-            task.cancel()
-            await asyncio.wait([task])
+            await self._end_job(name, task)
+            await asyncio.wait([task], timeout=seconds)
             await self._collect()
         self._changed.set()
+
+    async def _end_job(self, name: str, task: asyncio.Task[None]) -> None:
+        if self._statuses[name] == "running":
+            await self._set(self._order.jobs[name], "canceling")
+        task.cancel(CANCELED)
 
     async def run(self) -> None:
         """To the end: every job is over, or waits for a person."""
@@ -77,9 +82,9 @@ class Run:
                     return
                 await self._next_change()
                 await self._collect()
+            await self._cancel_rest()
         finally:
             await _end(self._tasks.values())
-        await self._cancel_rest()
 
     async def _next_change(self) -> None:
         """Wait until a job is over, or somebody wants something."""
@@ -152,11 +157,16 @@ class Run:
 
     async def _cancel_rest(self) -> None:
         for job in self._order.jobs.values():
-            if self._statuses[job.name] not in STOPPED:
+            if job.name not in self._tasks and self._statuses[job.name] not in STOPPED:
                 await self._cancel_one(job)
+        for name, task in list(self._tasks.items()):
+            await self._end_job(name, task)
+        while self._tasks:
+            await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)
+            await self._collect()
 
     async def _cancel_one(self, job: CompiledJob) -> None:
-        if self._statuses[job.name] == "running":
+        if self._statuses[job.name] == "canceling":
             await self._trace(job, canceled())
         await self._set(job, "canceled")
 

@@ -27,7 +27,7 @@ async def commit(request: web.Request) -> web.Response:
         raise NotFound("Commit")
     [info] = await repo.log(sha, limit=1)
     changed = await diff(repo, info.parents[0] if info.parents else None, sha)
-    started = [one for one in forge.store.list("pipeline", project=row["id"]) if one["sha"] == sha]
+    started = [one for one in forge.store.where("pipeline", "sha", sha) if one["project_id"] == row["id"]]
     return page("commit.html", project=row, commit=info, diffs=changed, pipelines=started)
 
 

@@ -30,6 +30,7 @@ CI_FILE = ".gitlab-ci.yml"
 SKIP_MARKS = ("[skip ci]", "[ci skip]")
 UNDER_WAY = frozenset({"created", "waiting_for_resource", "preparing", "pending", "running", "canceling"})
 CANCELABLE = UNDER_WAY | {"scheduled"}
+CANCEL_SECONDS = 2.0  # how long the answer to a cancel waits; a job whose after_script takes longer is `canceling`
 RETRYABLE = frozenset({"success", "failed", "canceled"})
 FILTERED = (
     "Pipeline will not run for the selected trigger. The rules configuration prevented any jobs from being added to "
@@ -159,7 +160,8 @@ class Pipelines:
         key = pipeline["id"]
         if under_way := self._under_way.get(key):
             under_way.run.cancel()
-            await asyncio.wait([under_way.task])
+            await asyncio.wait([under_way.task], timeout=CANCEL_SECONDS)
+            return self._store.get("pipeline", key) or pipeline
         for job in self.jobs(key):
             if job["status"] in CANCELABLE:
                 self._store.update("job", job["id"], status="canceled", finished_at=now())
@@ -170,7 +172,7 @@ class Pipelines:
         """End one job; what waits for it is decided by its new status."""
         under_way = self._under_way.get(job["pipeline_id"])
         if under_way is not None and job["status"] in CANCELABLE:
-            await under_way.run.cancel_job(job["name"])
+            await under_way.run.cancel_job(job["name"], CANCEL_SECONDS)
         elif job["status"] in CANCELABLE:
             self._store.update("job", job["id"], status="canceled", finished_at=now())
             self._settle(job["pipeline_id"])
@@ -179,6 +181,9 @@ class Pipelines:
     async def remove(self, pipeline: Row) -> None:
         """Forget a pipeline with its jobs, traces and artifacts."""
         await self.cancel(pipeline)
+        if under_way := self._under_way.get(pipeline["id"]):
+            under_way.task.cancel()
+            await asyncio.wait([under_way.task])
         for job in self.jobs(pipeline["id"], include_retried=True):
             self.artifacts.forget(job["id"])
             self._store.remove("job", job["id"])
@@ -221,7 +226,8 @@ class Pipelines:
         [info] = await repository.log(sha, limit=1)
         row: Row = {"project_id": project["id"], "ref": context.ref, "tag": context.tag, "sha": sha}
         row |= {"source": context.source, "before_sha": before, "created_at": now(), "updated_at": now()}
-        row |= {"iid": 1 + len(self._store.list("pipeline", project=project["id"])), "yaml_errors": None}
+        before_it = self._store.newest("pipeline", project["id"]) or {}
+        row |= {"iid": 1 + before_it.get("iid", 0), "yaml_errors": None}
         row |= {"started_at": None, "finished_at": None, "coverage": None, "variables": []}
         return row | {"commit": shapes.commit(info, project, self._base_url)}
 

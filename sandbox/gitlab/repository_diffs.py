@@ -69,10 +69,10 @@ async def stats(repository: Repository, old: str | None, new: str) -> tuple[int,
     return sum(int(row[0]) for row in rows if row[0].isdigit()), sum(int(row[1]) for row in rows if row[1].isdigit())
 
 
-async def merge_base(repository: Repository, one: str, other: str) -> str | None:
-    """The commit from which both come; None where there is none."""
+async def merge_base(repository: Repository, *shas: str) -> str | None:
+    """The commit from which all come; None where there is none."""
     try:
-        return (await repository.git("merge-base", one, other)).decode().strip()
+        return (await repository.git("merge-base", "--octopus", *shas)).decode().strip()
     except GitFailed:
         return None
 

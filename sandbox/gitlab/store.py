@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 # What is looked up by a field of its own has an index; the name of the field is part of the statement.
-INDEXED = ("pipeline_id", "token", "path_with_namespace", "full_path", "hook_id")
+INDEXED = ("pipeline_id", "token", "path_with_namespace", "full_path", "hook_id", "sha")
 SCHEMA = """
 create table if not exists record (kind text, id integer, project integer, body text, primary key (kind, id));
 create index if not exists by_project on record (kind, project);
@@ -58,6 +58,12 @@ class Store:
             raise KeyError(name)
         query = f"select body from record where kind = ? and json_extract(body, '$.{name}') = ? order by id desc"  # noqa: S608 - one of a fixed list
         return [json.loads(body) for (body,) in self._db.execute(query, (kind, value))]
+
+    def newest(self, kind: str, project: int) -> Row | None:
+        """The newest record of a kind of a project; None where there is none."""
+        query = "select body from record where kind = ? and project = ? order by id desc limit 1"
+        found = self._db.execute(query, (kind, project)).fetchone()
+        return json.loads(found[0]) if found else None
 
     def update(self, kind: str, key: int, /, **changes: Any) -> Row:
         """Change fields of a record; the record as it is now. KeyError where there is none."""

@@ -199,9 +199,13 @@ async def test_a_timeout_ends_the_whole_process_group(shell: Shell) -> None:
 
 
 async def test_a_cancelled_job_ends_and_so_does_its_pipeline(shell: Shell) -> None:
-    """canceled, with the runner's words; what had not begun is canceled too; no process is left."""
+    """canceled, with the runner's words and its after_script; what had not begun too; no process is left."""
     pipeline = await shell.begin(
-        'stages: [a, b]\none: {stage: a, script: ["echo child $$", "sleep 300"]}\ntwo: {stage: b, script: [x]}\n'
+        """
+stages: [a, b]
+one: {stage: a, script: ["echo child $$", "sleep 300"], after_script: ["echo cleaned, $CI_JOB_STATUS"]}
+two: {stage: b, script: [x]}
+"""
     )
     job = await shell.said(pipeline, "one", "child ")
     row = shell.server.forge.store.get("pipeline", pipeline) or {}
@@ -209,6 +213,7 @@ async def test_a_cancelled_job_ends_and_so_does_its_pipeline(shell: Shell) -> No
     jobs = await shell.end(pipeline)
     assert ended["status"] == jobs["one"]["status"] == jobs["two"]["status"] == "canceled"
     assert "ERROR: Job failed: canceled" in shell.trace(jobs["one"])
+    assert "cleaned, canceled" in shell.trace(jobs["one"])
     await _gone(int(shell.trace(job).split("child ")[-1].split()[0]))
 
 

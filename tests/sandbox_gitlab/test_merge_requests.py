@@ -164,3 +164,25 @@ async def test_one_comment_is_kept_up_to_date(sandbox: Sandbox) -> None:
     await sandbox.client(lambda api: api.projects.get("g/p").mergerequests.get(1).notes.list(get_all=True)[0].delete())
     left = await sandbox.client(lambda api: api.projects.get("g/p").mergerequests.get(1).notes.list(get_all=True))
     assert [note.body for note in left] == ["attempt 2"]
+
+
+async def test_who_took_part_and_which_pipelines_ran(sandbox: Sandbox) -> None:
+    """Its author and who commented; the pipelines of its branch, the newest as its head pipeline."""
+    await prepared(sandbox)
+    sandbox.server.forge.add_token("dev", "glpat-dev", 30)
+
+    def work(api: gitlab.Gitlab) -> None:
+        project = api.projects.get("g/p")
+        made = opened(api)
+        action = {"action": "create", "file_path": ".gitlab-ci.yml", "content": "a: {script: [x]}\n"}
+        commit = project.commits.create({"branch": "f", "commit_message": "ci", "actions": [action]})
+        [pipeline] = made.pipelines.list(get_all=True)
+        found = project.mergerequests.get(made.iid)
+        assert (pipeline.sha, found.head_pipeline["id"], found.sha) == (commit.id, pipeline.id, commit.id)
+
+    await sandbox.client(work)
+    await sandbox.client(
+        lambda api: api.projects.get("g/p").mergerequests.get(1).notes.create({"body": "x"}), token="glpat-dev"
+    )
+    seen = await sandbox.client(lambda api: api.projects.get("g/p").mergerequests.get(1).participants(get_all=True))
+    assert [one["username"] for one in seen] == ["root", "dev"]

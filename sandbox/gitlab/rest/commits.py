@@ -105,8 +105,8 @@ async def _whole(request: web.Request, info: CommitInfo) -> Row:
     """A commit alone: with its numbers, its project and its newest pipeline."""
     row = project(request)
     added, removed = await stats(repository(request), info.parents[0] if info.parents else None, info.sha)
-    pipelines = request.app[FORGE].store.list("pipeline", project=row["id"])
-    last = next((one for one in pipelines if one["sha"] == info.sha), None)
+    pipelines = request.app[FORGE].store.where("pipeline", "sha", info.sha)
+    last = next((one for one in pipelines if one["project_id"] == row["id"]), None)
     return {
         **shapes.commit(info, row, base_url(request)),
         "stats": {"additions": added, "deletions": removed, "total": added + removed},
@@ -156,7 +156,7 @@ async def commit_refs(request: web.Request) -> web.Response:
 async def commit_statuses(request: web.Request) -> web.Response:
     """The jobs of a commit's newest pipeline as statuses."""
     info, row, forge = await _commit(request), project(request), request.app[FORGE]
-    pipelines = [one for one in forge.store.list("pipeline", project=row["id"]) if one["sha"] == info.sha]
+    pipelines = [one for one in forge.store.where("pipeline", "sha", info.sha) if one["project_id"] == row["id"]]
     jobs = forge.pipelines.jobs(pipelines[0]["id"]) if pipelines else []
     keys = ("id", "sha", "ref", "status", "name", "created_at", "started_at", "finished_at", "allow_failure")
     return page(request, jobs, lambda job: {key: job[key] for key in keys} | {"coverage": job.get("coverage")})

@@ -154,6 +154,15 @@ async def _changes(request: web.Request, one: Row) -> list[Row]:
     return [shapes.diff(changed) for changed in await diff(repository(request), base, one["sha"])]
 
 
+@routes.get(ONE + "/participants")
+async def participants(request: web.Request) -> web.Response:
+    """Who opened it, and who commented on it."""
+    one = _one(request)
+    everybody = [one["author"], *(note["author"] for note in request.app[FORGE].merge_requests.notes(one))]
+    found = {author["id"]: author for author in everybody}
+    return page(request, found.values(), lambda author: shapes.user(author, base_url(request)))
+
+
 @routes.get(ONE + "/pipelines")
 async def merge_request_pipelines(request: web.Request) -> web.Response:
     """The pipelines of its source branch, newest first."""
@@ -233,8 +242,8 @@ async def _shape(request: web.Request, one: Row) -> Row:
     """A merge request alone: with its newest pipeline and what it lies between."""
     row, forge = project(request), request.app[FORGE]
     found = await forge.merge_requests.looked_up(one, repository(request))
-    pipelines = forge.store.list("pipeline", project=row["id"])
-    last = next((each for each in pipelines if each["sha"] == found["sha"]), None)
+    pipelines = forge.store.where("pipeline", "sha", found["sha"])
+    last = next((each for each in pipelines if each["project_id"] == row["id"]), None)
     head: Any = shapes_ci.pipeline(last, row, base_url(request)) if last else None
     more = {"pipeline": head, "head_pipeline": head, "diff_refs": found["diff_refs"], "merge_error": None}
     return {**shapes_merge.merge_request(found, row, base_url(request)), **more}

@@ -34,8 +34,10 @@ ORDERS = frozenset({"id", "status", "ref", "updated_at"})
 @routes.get(ROOT)
 async def list_pipelines(request: web.Request) -> web.Response:
     """Newest first; filters by sha, ref, status, source, scope, times; `order_by` and `sort`."""
-    row, wanted = project(request), request.query
-    rows = [one for one in request.app[FORGE].store.list("pipeline", project=row["id"]) if _fits(one, wanted)]
+    row, wanted, store = project(request), request.query, request.app[FORGE].store
+    sha = wanted.get("sha")
+    rows = store.list("pipeline", project=row["id"]) if sha is None else store.where("pipeline", "sha", sha)
+    rows = [one for one in rows if one["project_id"] == row["id"] and _fits(one, wanted)]
     order = wanted.get("order_by", "id")
     if order not in ORDERS:
         raise Invalid("order_by does not have a valid value")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import bz2
 import hashlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 routes = web.RouteTableDef()
 EXECUTABLE = "100755"
 ARCHIVES = {"tar.gz": "tar.gz", "tgz": "tar.gz", "tar": "tar", "zip": "zip"}
+ARCHIVES |= dict.fromkeys(("tar.bz2", "tbz", "tbz2", "tb2", "bz2"), "tar.bz2")
 MAY_NOT_PUSH = "403 Forbidden - You are not allowed to push into this branch"
 
 
@@ -60,7 +63,7 @@ async def raw_blob(request: web.Request) -> web.Response:
     return web.Response(body=content, content_type="text/plain")
 
 
-@routes.get("/api/v4/projects/{id}/repository/archive.{format:[a-z.]+}")
+@routes.get("/api/v4/projects/{id}/repository/archive.{format:[a-z0-9.]+}")
 @routes.get("/api/v4/projects/{id}/repository/archive")
 async def archive(request: web.Request) -> web.Response:
     """All files of a commit as an archive."""
@@ -70,7 +73,10 @@ async def archive(request: web.Request) -> web.Response:
     row, repo = project(request), repository(request)
     sha = await resolved(repo, request.query.get("sha") or row["default_branch"], "File")
     name = f"{row['path']}-{sha}"
-    content = await repo.git("archive", f"--format={kind}", f"--prefix={name}/", sha)
+    plain = kind.removesuffix(".bz2")
+    content = await repo.git("archive", f"--format={plain}", f"--prefix={name}/", sha)
+    if plain != kind:
+        content = await asyncio.to_thread(bz2.compress, content)
     disposition = {"Content-Disposition": f'attachment; filename="{name}.{kind}"'}
     return web.Response(body=content, content_type="application/octet-stream", headers=disposition)
 
@@ -82,7 +88,7 @@ async def common_ancestor(request: web.Request) -> web.Response:
     if len(refs) < 2:  # noqa: PLR2004 - a base of fewer is none
         raise Refused("400 Bad request - Provide at least 2 refs")
     shas = [await resolved(repo, ref, "Ref") for ref in refs]
-    base = await merge_base(repo, *shas[:2])
+    base = await merge_base(repo, *shas)
     if base is None:
         raise NotFound("Merge Base")
     [info] = await repo.log(base, limit=1)
