@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["COMPLETED", "STOPPED", "Executor", "JobUpdate", "Mode", "Settings", "Ticket"]
 
 
+JOBS_AT_ONCE = 8
+
+
 class Mode(StrEnum):
     """How a job runs."""
 
@@ -47,13 +50,15 @@ class Settings:
     """Where and how jobs run.
 
     `registry` is host:port, None where there is none to ask; `data` is where builds, caches and artifacts lie;
-    `passed` are variables of this machine's environment that jobs of the mode `shell` may see.
+    `passed` are variables of this machine's environment that jobs of the mode `shell` may see. Of all pipelines
+    together `jobs_at_once` jobs run; the others are pending.
     """
 
     registry: str | None = None
     mode: Mode = Mode.CHECK
     data: Path = Path("executor")
     passed: tuple[str, ...] = ()
+    jobs_at_once: int = JOBS_AT_ONCE
 
 
 class Executor:
@@ -65,6 +70,7 @@ class Executor:
         self.registry = settings.registry
         self.mode = settings.mode
         self.artifacts = Artifacts(settings.data / "artifacts")
+        self._slots = asyncio.Semaphore(settings.jobs_at_once)
 
     def start(
         self,
@@ -76,7 +82,7 @@ class Executor:
         ticket: Callable[[str], Ticket],
     ) -> Run:
         """The run of a pipeline from these statuses on; it begins with its `run`."""
-        return Run(jobs, Faulty(self._runner(context)), report, statuses, ticket)
+        return Run(jobs, Faulty(self._runner(context)), report, statuses, ticket, self._slots)
 
     def _runner(self, context: Context) -> Runner:
         given = self._settings

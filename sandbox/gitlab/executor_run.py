@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from sandbox.gitlab.ci_records import CompiledJob
     from sandbox.gitlab.executor_records import Report, Runner
 
-JOBS_AT_ONCE = 8
 WAITS = frozenset({"pending", "scheduled"})
 
 
@@ -31,8 +30,9 @@ class Run:
         report: Report,
         statuses: Mapping[str, str],
         ticket: Callable[[str], Ticket],
+        slots: asyncio.Semaphore,
     ) -> None:
-        """From these statuses on; `ticket` is asked each time a job begins."""
+        """From these statuses on; `ticket` is asked each time a job begins, which waits for a free slot."""
         self._order = Order(jobs)
         self._runner = runner
         self._report = report
@@ -40,7 +40,7 @@ class Run:
         self._statuses = {job.name: statuses.get(job.name, "created") for job in jobs}
         self._allowed = {job.name: job.allow_failure for job in jobs}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._slots = asyncio.Semaphore(JOBS_AT_ONCE)
+        self._slots = slots
         self._changed = asyncio.Event()
         self._canceled = False
 

@@ -183,7 +183,8 @@ class Forge:
             revisions = (after,) if before == NOWHERE else (after, f"^{before}")
             infos = await repository.log(*revisions, limit=SENT_COMMITS)
             commits = [shapes.commit(info, row, self.base_url) for info in reversed(infos)]
-        self.hooks.fire(row["id"], trigger, hook_payloads.push(ref, before, after, commits, row, self.base_url, by))
+        payload = hook_payloads.push(ref, before, after, commits, row, self.base_url, by)
+        self.hooks.fire(row["id"], trigger, payload, ref.removeprefix("refs/heads/"))
 
     def _changed(self, kind: str, row: Row, pipeline: Row) -> None:
         """A pipeline or job has another status: its hooks."""

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -54,8 +55,11 @@ class Hook:
         paused = until is not None and datetime.fromisoformat(until).timestamp() > time.time()
         return "temporarily_disabled" if paused else "executable"
 
-    def wants(self, trigger: str) -> bool:
-        """Whether an event of this kind is sent to it now."""
+    def wants(self, trigger: str, branch: str | None = None) -> bool:
+        """Whether an event of this kind (of a push, to this branch) is sent to it now."""
+        only = self.row.get("push_events_branch_filter")
+        if branch is not None and only and not fnmatchcase(branch, only):
+            return False
         return bool(self.row.get(trigger)) and self.alert_status == "executable"
 
 
@@ -120,11 +124,11 @@ class Hooks:
         """What was sent to a hook and what it answered, newest first."""
         return self._store.where("hook_event", "hook_id", hook.row["id"])
 
-    def fire(self, project_id: int, trigger: str, payload: Mapping[str, Any]) -> None:
+    def fire(self, project_id: int, trigger: str, payload: Mapping[str, Any], branch: str | None = None) -> None:
         """Send an event to every hook of the project that wants it; returns at once."""
         event_uuid = str(uuid4())
         for hook in self.of(project_id):
-            if hook.wants(trigger):
+            if hook.wants(trigger, branch):
                 self._enqueue(Delivery(hook.row["id"], trigger, payload, str(uuid4()), event_uuid))
 
     async def test(self, hook: Hook, trigger: str, payload: Mapping[str, Any]) -> Row:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     Changed = Callable[[str, Row, Row], None]
 
+logger = logging.getLogger(__name__)
 CI_FILE = ".gitlab-ci.yml"
 SKIP_MARKS = ("[skip ci]", "[ci skip]")
 UNDER_WAY = frozenset({"created", "waiting_for_resource", "preparing", "pending", "running", "canceling"})
@@ -205,10 +207,7 @@ class Pipelines:
         """What was running when the process ended has lost its runner."""
         for pipeline in self._store.list("pipeline"):
             if pipeline["status"] in UNDER_WAY:
-                for job in self.jobs(pipeline["id"]):
-                    if job["status"] in UNDER_WAY:
-                        lost = {"status": "failed", "failure_reason": "runner_system_failure", "finished_at": now()}
-                        self._store.update("job", job["id"], **lost)
+                self._lose(pipeline["id"])
                 self._store.update("pipeline", pipeline["id"], status="failed", finished_at=now())
 
     def forget_artifacts(self, job: Row) -> None:
@@ -304,9 +303,19 @@ class Pipelines:
     async def _run(self, key: int, run: Run) -> None:
         try:
             await run.run()
+        except Exception:
+            logger.exception("the run of pipeline %s broke off", key)
+            self._lose(key)
         finally:
             self._under_way.pop(key, None)
         self._settle(key)
+
+    def _lose(self, key: int) -> None:
+        """What was under way in a pipeline has lost its runner."""
+        for job in self.jobs(key):
+            if job["status"] in UNDER_WAY:
+                lost = {"status": "failed", "failure_reason": "runner_system_failure", "finished_at": now()}
+                self._store.update("job", job["id"], **lost)
 
     def _ticket(self, project: Row, repository: Repository, key: int, row: Row) -> Ticket:
         """What the executor must know of a job that begins: only the server gives it."""

@@ -169,6 +169,20 @@ async def test_lint_of_a_text_and_of_what_is_committed(sandbox: Sandbox) -> None
     await sandbox.client(work)
 
 
+async def test_a_run_that_breaks_off_leaves_nothing_running(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error of the sandbox itself fails the job as a system failure, and is in the log."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("no more files")
+
+    monkeypatch.setattr(sandbox.server.forge.store, "append_trace", broken)
+    state = await project_with(sandbox, PIPELINE)
+    assert (state["pipeline"].status, state["jobs"]["one"].failure_reason) == ("failed", "runner_system_failure")
+    assert "no more files" in caplog.text
+
+
 async def test_jobs_of_a_project_by_scope(sandbox: Sandbox) -> None:
     """`scope` as one word and as several; nothing to download where nothing was left."""
     state = await project_with(sandbox, "a: {script: [x]}\nb: {script: [fi], allow_failure: true}\n")

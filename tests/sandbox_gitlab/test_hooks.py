@@ -115,6 +115,24 @@ async def test_an_event_is_sent_again_under_its_key(sandbox: Sandbox, receiver: 
     assert first["X-Gitlab-Webhook-UUID"] != second["X-Gitlab-Webhook-UUID"]
 
 
+async def test_a_branch_filter_lets_only_its_branches_through(sandbox: Sandbox, receiver: Receiver) -> None:
+    """Pushes to other branches are not sent; what is sent has the commits of the push."""
+    await hooked(sandbox, receiver, push_events=True, push_events_branch_filter="feature/*")
+
+    def push(api: gitlab.Gitlab) -> str:
+        project = api.projects.get("g/p")
+        for branch in ("other", "feature/x"):
+            action = {"action": "create", "file_path": "n.py", "content": ""}
+            body = {"branch": branch, "start_branch": "main", "commit_message": "m", "actions": [action]}
+            made = project.commits.create(body)
+        return str(made.id)
+
+    sha = await sandbox.client(push)
+    await receiver.until(lambda: bool(receiver.got))
+    [(_, body)] = receiver.got
+    assert (body["ref"], body["after"], body["commits"][-1]["id"]) == ("refs/heads/feature/x", sha, sha)
+
+
 async def test_hooks_are_kept_changed_tried_and_removed(sandbox: Sandbox, receiver: Receiver) -> None:
     """The token is never told; a test event comes at once, 422 where nobody takes it; maintainers only."""
     hook = await hooked(sandbox, receiver, merge_requests_events=True)
