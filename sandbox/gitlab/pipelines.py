@@ -266,20 +266,21 @@ class Pipelines:
         return str(found["name"])
 
     async def _resume(self, project: Row, repository: Repository, pipeline: Row) -> Row:
-        """Go on with a pipeline from the statuses that its jobs have now."""
+        """Go on with a pipeline from the statuses that its jobs have now; between two requests nothing is awaited."""
         key = pipeline["id"]
-        statuses = {job["name"]: job["status"] for job in self.jobs(key)}
-        if under_way := self._under_way.get(key):
-            under_way.rows |= {job["name"]: job for job in self.jobs(key)}
-            under_way.run.take(statuses)
-            return self._store.get("pipeline", key) or pipeline
         ref = f"refs/{'tags' if pipeline.get('tag') else 'heads'}/{pipeline['ref']}"
         given = {"variables": pipeline.get("variables", []), "source": pipeline["source"]}
         before = pipeline.get("before_sha") or NOWHERE
         context = await self.context(project, repository, ref, pipeline["sha"], before=before, **given)
         text = await repository.read(pipeline["sha"], CI_FILE) or b""
         compiled = compile_pipeline(text.decode(errors="replace"), context)
-        return self._launch(project, repository, pipeline, compiled, context)
+        under_way = self._under_way.get(key)
+        if under_way is None:
+            return self._launch(project, repository, pipeline, compiled, context)
+        rows = {job["name"]: job for job in self.jobs(key)}
+        under_way.rows |= rows
+        under_way.run.take({name: row["status"] for name, row in rows.items()})
+        return self._settle(key)
 
     def _launch(self, project: Row, repository: Repository, pipeline: Row, compiled: Compiled, context: Context) -> Row:
         key = pipeline["id"]
@@ -296,9 +297,7 @@ class Pipelines:
         run = self._executor.start(jobs, report=report, context=context, statuses=statuses, ticket=ticket)
         task = asyncio.create_task(self._run(key, run))
         self._under_way[key] = UnderWay(task, run, rows)
-        self._store.update("pipeline", key, finished_at=None)
-        self._settle(key)
-        return self._store.get("pipeline", key) or pipeline
+        return self._settle(key)
 
     async def _run(self, key: int, run: Run) -> None:
         try:
@@ -365,7 +364,7 @@ class Pipelines:
         status = pipeline_status(jobs) if jobs else pipeline["status"]
         if status == pipeline["status"]:
             return pipeline
-        changes: Row = {"status": status, "updated_at": now()}
+        changes: Row = {"status": status, "updated_at": now(), "finished_at": None}
         if pipeline["started_at"] is None and any(job["started_at"] for job in jobs):
             changes["started_at"] = now()
         if status in COMPLETED:

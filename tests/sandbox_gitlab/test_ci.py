@@ -59,6 +59,20 @@ async def test_a_manual_job_blocks_until_a_person_plays_it(sandbox: Sandbox) -> 
     assert await until(sandbox, key, "success") == {"one": "success", "hand": "success", "last": "success"}
 
 
+async def test_two_manual_jobs_are_played_at_the_same_moment(sandbox: Sandbox) -> None:
+    """Each runs once, whichever request comes first."""
+    text = "".join(f"j{n}: {{script: [x], when: manual, allow_failure: false}}\n" for n in range(4))
+    state = await project_with(sandbox, text)
+    forge = sandbox.server.forge
+    await until(sandbox, state["pipeline"].id, "manual")
+    project = forge.project("g/p")
+    jobs = forge.pipelines.jobs(state["pipeline"].id)
+    await asyncio.gather(*(forge.pipelines.play(project, forge.repository(project), job, []) for job in jobs))
+    assert set((await until(sandbox, state["pipeline"].id, "success")).values()) == {"success"}
+    for job in jobs:
+        assert forge.store.trace(job["id"]).count("Running with gitlab-runner") == 1
+
+
 async def test_a_single_job_is_retried_and_what_was_skipped_follows(sandbox: Sandbox) -> None:
     """The old one stays as history; jobs that never ran cannot be retried."""
     fault = {"name": "flaky-once", "project": None, "job": "one", "times": 1}
