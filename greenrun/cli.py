@@ -6,10 +6,8 @@ Every command that prints for people also has --json. Errors are one sentence on
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import signal
 import sys
 import tempfile
 from contextlib import asynccontextmanager
@@ -21,8 +19,8 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from greenrun import embedded, offline, templates, view
-from greenrun.exits import FAILED, UNAVAILABLE, USAGE, fail, finish
+from greenrun import embedded, offline, sandbox, templates, view
+from greenrun.exits import FAILED, UNAVAILABLE, USAGE, fail, finish, stop_signal
 from greenrun.follow import follow, record_json
 from greenrun.place import values
 from shared.errors import GreenrunError, Retry
@@ -37,8 +35,7 @@ if TYPE_CHECKING:
     from shared.history import Run
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-sandbox_app = typer.Typer(no_args_is_help=True, help="The stand-ins for what lies outside greenrun.")
-app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(templates.app, name="templates")
 app.command()(offline.analyze)
 app.command()(offline.generate)
@@ -141,18 +138,6 @@ def doctor(*, as_json: AsJson = False) -> None:
         raise typer.Exit(UNAVAILABLE)
 
 
-@sandbox_app.command("gitlab")
-def sandbox_gitlab(
-    *,
-    data: Annotated[Path, typer.Option(help="folder for repositories and pipelines")],
-    token: Annotated[str, typer.Option(help="the access token that it accepts", envvar="GITLAB_TOKEN")],
-    port: Annotated[int, typer.Option(help="port on 127.0.0.1; 0 takes a free one")] = 8929,
-    registry: Annotated[str | None, typer.Option(help="host:port of the registry that jobs pull from")] = None,
-) -> None:
-    """Run the sandbox's GitLab alone until Ctrl-C."""
-    finish(_sandbox_gitlab(data, token, port, registry))
-
-
 def main() -> None:
     """Entry point of the console script."""
     app()
@@ -161,7 +146,7 @@ def main() -> None:
 async def _up(home: Path | None, *, processes: bool, fixed_ports: bool) -> None:
     from greenrun import local  # noqa: PLC0415 - the embedded parts are an extra
 
-    stop = _stop_signal()
+    stop = stop_signal()
     home = home or local.default_home()
     # The addresses are what a person looks for here; LOG_LEVEL=INFO shows what each service does.
     quiet = {"log_level": os.environ.get("LOG_LEVEL", "WARNING"), "log_format": os.environ.get("LOG_FORMAT", "console")}
@@ -177,15 +162,6 @@ async def _up(home: Path | None, *, processes: bool, fixed_ports: bool) -> None:
         console.print("submit a repository from another terminal: greenrun submit URL --watch  (Ctrl-C ends)")
         await stop.wait()
         console.print("finishing what is in hand …")
-
-
-async def _sandbox_gitlab(data: Path, token: str, port: int, registry: str | None) -> None:
-    from sandbox.gitlab.server import serve  # noqa: PLC0415 - the embedded parts are an extra
-
-    stop = _stop_signal()
-    async with serve(port=port, data=data, token=token, registry=registry) as server:
-        console.print(f"GitLab (sandbox) at {server.url}, its data in {data}  (Ctrl-C ends)")
-        await stop.wait()
 
 
 async def _submit(submission: Submission, *, watch: bool, as_json: bool) -> None:
@@ -282,14 +258,6 @@ async def _bus() -> AsyncIterator[Bus]:
 
     async with Bus.connect(settings, "cli") as bus:
         yield bus
-
-
-def _stop_signal() -> asyncio.Event:
-    """Set by Ctrl-C or SIGTERM."""
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
 
 
 def _print_json(document: Any) -> None:
