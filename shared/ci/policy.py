@@ -12,7 +12,7 @@ from shared.ci.dockerfile import instructions
 from shared.ci.dockerfile_images import dockerfile_images
 from shared.ci.finding import DOCKERFILE, Finding, at
 from shared.ci.image_use import checked
-from shared.ci.references import is_private
+from shared.ci.private_names import is_private
 from shared.ci.secrets import prints_secret, secret_in
 from shared.ci.stages import JOBS
 

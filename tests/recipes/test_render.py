@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -68,7 +69,7 @@ LANGUAGES = sorted({language for name in NAMES for language in load(name)["langu
 BARE = [Analysis(language=language) for language in LANGUAGES]
 
 
-def rendered(analysis: Analysis, builder: str = "kaniko", **runner: bool) -> Files:
+def rendered(analysis: Analysis, builder: str = "kaniko", **runner: Any) -> Files:
     """The files, which exist."""
     files = render(analysis, registry=REGISTRY, runner=Runner(builder, **runner))
     assert files is not None
