@@ -1,4 +1,4 @@
-"""How far a model's answer is, while it is written: a live message on `live.progress.<run>`, which is in no stream."""
+"""How far something long is, a model's answer or a copy: a live message on `live.progress.<run>`, in no stream."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from shared.bus import Bus
     from shared.ports import Progress
 
-EVERY_SECONDS = 1.0
+# A copy tells every second; what comes a little early is not left out.
+EVERY_SECONDS = 0.9
+LOGGED_SECONDS = 5.0
 SUBJECT = "live.progress"
 log = logger("progress")
 
@@ -32,5 +34,24 @@ def progress_of(bus: Bus | None, run_id: str, phase: str, model: str) -> Progres
         log.info("the model writes", model=model, tokens=tokens)
         said = {"run_id": run_id, "phase": phase, "model": model, "tokens": tokens}
         await bus.tell(f"{SUBJECT}.{run_id}", said)
+
+    return tell
+
+
+def copying(bus: Bus | None, run_id: str, image: str) -> Progress:
+    """What a copy tells its bytes to: at most one message a second, and a line of the log every five."""
+    began = time.monotonic()
+    told = logged = began
+
+    async def tell(copied: int) -> None:
+        nonlocal told, logged
+        now = time.monotonic()
+        if now - logged >= LOGGED_SECONDS:
+            logged = now
+            log.info("copying", image=image, bytes=copied, seconds=round(now - began, 1))
+        if bus is not None and now - told >= EVERY_SECONDS:
+            told = now
+            said = {"run_id": run_id, "phase": "seeder", "image": image, "bytes": copied}
+            await bus.tell(f"{SUBJECT}.{run_id}", said)
 
     return tell
