@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import tempfile
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,18 +20,15 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from greenrun import embedded, offline, templates, view
+from greenrun import images, offline, templates, view
 from greenrun.exits import FAILED, UNAVAILABLE, USAGE, fail, finish
 from greenrun.follow import follow, record_json
-from greenrun.place import values
-from shared.errors import GreenrunError, Retry
+from greenrun.place import running_log, values
+from shared.errors import GreenrunError
 from shared.events import RepoSubmitted, Submission
 from shared.history import fold
-from shared.settings import CommonSettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from shared.bus import Bus, Recorded
     from shared.history import Run
 
@@ -40,6 +36,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 sandbox_app = typer.Typer(no_args_is_help=True, help="The stand-ins for what lies outside greenrun.")
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(templates.app, name="templates")
+app.add_typer(images.app, name="images")
 app.command()(offline.analyze)
 app.command()(offline.generate)
 
@@ -182,7 +179,7 @@ async def _sandbox_gitlab(data: Path, token: str, port: int, registry: str | Non
 
 
 async def _submit(submission: Submission, *, watch: bool, as_json: bool) -> None:
-    async with _bus() as bus:
+    async with running_log() as bus:
         event = await bus.submit(submission, "cli")
         if watch:
             await _follow(bus, event.run_id, as_json=as_json)
@@ -193,7 +190,7 @@ async def _submit(submission: Submission, *, watch: bool, as_json: bool) -> None
 
 
 async def _watch(run_id: str, *, as_json: bool) -> None:
-    async with _bus() as bus:
+    async with running_log() as bus:
         await _history(bus, run_id)
         await _follow(bus, run_id, as_json=as_json)
 
@@ -208,7 +205,7 @@ async def _follow(bus: Bus, run_id: str, *, as_json: bool) -> None:
 
 
 async def _runs(*, as_json: bool) -> None:
-    async with _bus() as bus:
+    async with running_log() as bus:
         by_run: dict[str, list[Recorded]] = {}
         for recorded in await bus.all_events():
             by_run.setdefault(recorded.event.run_id, []).append(recorded)
@@ -222,7 +219,7 @@ async def _runs(*, as_json: bool) -> None:
 
 
 async def _show(run_id: str, *, as_json: bool) -> None:
-    async with _bus() as bus:
+    async with running_log() as bus:
         run: Run = fold(await _history(bus, run_id))
     if as_json:
         _print_json(run.model_dump(mode="json"))
@@ -231,7 +228,7 @@ async def _show(run_id: str, *, as_json: bool) -> None:
 
 
 async def _events(run_id: str | None, *, as_json: bool) -> None:
-    async with _bus() as bus:
+    async with running_log() as bus:
         records = await (bus.all_events() if run_id is None else _history(bus, run_id))
     previous = None
     for recorded in records:
@@ -249,21 +246,6 @@ async def _history(bus: Bus, run_id: str) -> list[Recorded]:
     if not any(isinstance(recorded.event, RepoSubmitted) for recorded in records):
         raise GreenrunError(f"there is no run {run_id}; 'greenrun runs' lists them")
     return records
-
-
-@asynccontextmanager
-async def _bus() -> AsyncIterator[Bus]:
-    """The log of the running system; Retry where nothing answers, instead of waiting for ever."""
-    settings = CommonSettings(**values())
-    try:
-        await embedded.reachable(settings.nats_url)
-    except (OSError, TimeoutError) as error:
-        advice = "start it with 'greenrun up' or set NATS_URL"
-        raise Retry(f"nothing answers at {settings.nats_url}; {advice}") from error
-    from shared.bus import Bus  # noqa: PLC0415 - the client of NATS takes half a second to load
-
-    async with Bus.connect(settings, "cli") as bus:
-        yield bus
 
 
 def _stop_signal() -> asyncio.Event:

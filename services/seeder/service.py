@@ -86,7 +86,7 @@ async def seed(event: FilesGenerated, deps: Deps) -> ImagesSeeded | RunFailed:
     if decide.asks_anew(event):
         deps.memory.of(event.run_id).present.clear()
     # All are waited for, so that no copy goes on behind a delivery that was given back.
-    results = await asyncio.gather(*(_seed_one(image, event.run_id, deps) for image in to_seed), return_exceptions=True)
+    results = await asyncio.gather(*(have(image, event.run_id, deps) for image in to_seed), return_exceptions=True)
     images = [result for result in results if not isinstance(result, BaseException)]
     errors = [result for result in results if isinstance(result, BaseException)]
     if errors:
@@ -94,8 +94,11 @@ async def seed(event: FilesGenerated, deps: Deps) -> ImagesSeeded | RunFailed:
     return decide.seeded(event, [*images, *refused], strict=deps.policy.strict)
 
 
-async def _seed_one(image: Wanted, run_id: str, deps: Deps) -> Image:
-    """One image; whoever wants the same one meanwhile waits its turn and then finds it present."""
+async def have(image: Wanted, run_id: str, deps: Deps) -> Image:
+    """One image, for this run; whoever wants the same one meanwhile waits its turn and then finds it present.
+
+    Raises Retry where the registry or a source is not available, Reject where the registry refuses.
+    """
     known = deps.memory.of(run_id).present
     there = known.get(image.target) or await _manifest(image, deps)
     if there and deps.policy.refresh == "newer" and image.target not in known:

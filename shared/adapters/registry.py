@@ -121,7 +121,9 @@ class RegistryClient:
         """The digest of a tag; None where the registry has none. One HEAD, which counts against no pull limit."""
         path = f"/v2/{repository}/manifests/{reference}"
         response = await self._ask("HEAD", path, repository)
-        if response.is_success and "Docker-Content-Digest" not in response.headers:
+        refused = response.is_error and response.status_code != httpx.codes.NOT_FOUND
+        if refused or (response.is_success and "Docker-Content-Digest" not in response.headers):
+            # An answer to HEAD has no words in it.
             response = await self._ask("GET", path, repository)
         if response.status_code == httpx.codes.NOT_FOUND:
             return None

@@ -10,7 +10,9 @@ import binascii
 import ipaddress
 import json
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +54,17 @@ def credentials_of(settings: RegistrySettings) -> Credentials:
         password = settings.registry_password.get_secret_value() if settings.registry_password else ""
         found[parse(f"{settings.nexus_registry}/x").domain] = (settings.registry_user, password)
     return found
+
+
+@contextmanager
+def auth_file(credentials: Credentials) -> Iterator[str]:
+    """A login file that only this user can read: a command line can be read by everyone on the machine."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        pairs = {host: f"{user}:{password}" for host, (user, password) in credentials.items()}
+        auths = {host: {"auth": base64.b64encode(pair.encode()).decode()} for host, pair in pairs.items()}
+        json.dump({"auths": auths}, file)
+        file.flush()
+        yield file.name
 
 
 def _from_file(path: str) -> dict[str, tuple[str, str]]:

@@ -6,23 +6,20 @@ skopeo exits 1 for every failure, so the last line of its standard error is what
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import os
 import re
 import signal
-import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shared.adapters.registry_auth import is_loopback
+from shared.adapters.registry_auth import auth_file, is_loopback
 from shared.ci.references import parse
 from shared.errors import Reject, Retry
 from shared.ports import unheard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from shared.adapters.registry_auth import Credentials
     from shared.ci.places import Place
@@ -125,7 +122,7 @@ class Skopeo:
         self, reading: Sequence[str], writing: Sequence[str], source: str, target: str, progress: Progress
     ) -> str | None:
         """Standard error of a copy that failed; None where it succeeded."""
-        with self._auth_file() as auth:
+        with auth_file(self._credentials) as auth:
             options = [option.format(auth=auth) for option in (*reading, *writing)]
             process = await self._start([*options, source, target])
             told = asyncio.create_task(tell_written(process.pid, progress))
@@ -171,16 +168,6 @@ class Skopeo:
     def _is_plain(self, host: str) -> bool:
         return host in self._insecure or is_loopback(host)
 
-    @contextmanager
-    def _auth_file(self) -> Iterator[str]:
-        """A file that only this user can read: a command line can be read by everyone on the machine."""
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-            pairs = {host: f"{user}:{password}" for host, (user, password) in self._credentials.items()}
-            auths = {host: {"auth": base64.b64encode(pair.encode()).decode()} for host, pair in pairs.items()}
-            json.dump({"auths": auths}, file)
-            file.flush()
-            yield file.name
-
 
 def failure(source: str, target: str, errors: str) -> Retry | Reject:
     """What the last line of skopeo's standard error means for the delivery, and whose failure it is."""
@@ -196,7 +183,7 @@ def failure(source: str, target: str, errors: str) -> Retry | Reject:
 def _is_at_target(words: str, source: str, target: str) -> bool:
     """Whether the words name the target's registry, or the step of writing at which it ended."""
     host = target.partition("/")[0]
-    return (host in words and host != source.partition("/")[0]) or _AT_TARGET.search(words) is not None
+    return (bool(host) and host in words and host != source.partition("/")[0]) or _AT_TARGET.search(words) is not None
 
 
 def last_words(errors: str) -> str:
