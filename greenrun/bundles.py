@@ -78,11 +78,11 @@ async def _fetch(image: Wanted, places: Places, layout: Layout, scratch: Path, s
         return NO_PLACE
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         try:
-            place = await places.bring(replace(image, target=folder), unheard)
+            brought = await places.bring(replace(image, target=folder), unheard)
         except (Retry, Reject) as error:
             return error.reason
         packed = layout.take(image.source, Path(folder))
-    say(image.source, f"{packed.size} bytes from {place.host}")
+    say(image.source, f"{packed.size} bytes from {brought.place.host}")
     return packed
 
 

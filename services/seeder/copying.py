@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from services.seeder.hosts import Hosts
@@ -19,6 +20,14 @@ RATE_LIMITED = "rate_limited"
 
 
 @dataclass(frozen=True)
+class Brought:
+    """An image that was copied: from where, and how many seconds the copy itself took."""
+
+    place: Place
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Places:
     """The places that images are copied from, with the limits that all copies of the process share."""
 
@@ -27,8 +36,8 @@ class Places:
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
     hosts: Hosts = field(default_factory=Hosts)
 
-    async def bring(self, image: Wanted, progress: Progress) -> Place:
-        """Copy the image from the first place that gives it; that place.
+    async def bring(self, image: Wanted, progress: Progress) -> Brought:
+        """Copy the image from the first place that gives it.
 
         Raises CopyDelayed where one may give it later, CopyFailed where none ever will; Retry and Reject come from the
         private registry, and no other place could help.
@@ -36,28 +45,46 @@ class Places:
         said: list[tuple[Place, CopyDelayed | CopyFailed]] = []
         for place in image.places:
             try:
-                await self._copy(place, image.target, progress)
+                return await self._copy(place, image.target, progress)
             except (CopyDelayed, CopyFailed) as error:
                 said.append((place, error))
-            else:
-                return place
         raise verdict(image, said)
 
-    async def _copy(self, place: Place, target: str, progress: Progress) -> None:
-        """From one place; a host that is at its limit is not asked before its time."""
+    async def newest(self, image: Wanted) -> str | None:
+        """The digest at the last place, which is the source itself where that may be asked; None where it has none.
+
+        Raises Retry or Reject where it gives no answer.
+        """
+        place = image.places[-1]
+        self._refuse_the_resting(place)
+        try:
+            return await self.sources.digest(place)
+        except RateLimited as error:
+            self.hosts.refused(place.host, error.after)
+            raise
+
+    def _refuse_the_resting(self, place: Place) -> None:
+        """A host that is at its limit is not asked before its time."""
         resting = self.hosts.resting(place.host)
         if resting:
             raise CopyDelayed(place.name, RATE_LIMITED, f"{place.host} is at its limit", after=resting)
+
+    async def _copy(self, place: Place, target: str, progress: Progress) -> Brought:
+        """From one place; what it says of its limit counts for all copies."""
+        self._refuse_the_resting(place)
         try:
             await self._look(place)
             async with self.slots:
+                began = monotonic()
                 await self.copier.copy(place, target, progress)
+                brought = Brought(place, monotonic() - began)
         except CopyDelayed as error:
             if error.error_class == RATE_LIMITED:
                 self.hosts.refused(place.host, error.after)
                 error.after = self.hosts.resting(place.host)
             raise
         self.hosts.served(place.host)
+        return brought
 
     async def _look(self, place: Place) -> None:
         """Ask first: what is not there needs no copy, and a source says for how long it is at its limit.

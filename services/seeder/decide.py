@@ -72,7 +72,7 @@ def present(image: Wanted, manifest: Manifest, reason: str = "") -> Image:
 def copied(image: Wanted, manifest: Manifest, place: Place, seconds: float, *, over: Manifest | None) -> Image:
     """The image was copied from the place, which took `seconds`; `over` is what had its name before."""
     state: ImageState = "refreshed" if over else "copied"
-    return _seeded(image, manifest, state, seconds=round(seconds, 3), pulled_from=place.name)
+    return _seeded(image, manifest, state, seconds=seconds, pulled_from=place.name)
 
 
 def failed(image: Wanted, error_class: str, words: str, seconds: float = 0.0) -> Image:

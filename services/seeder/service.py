@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
@@ -119,50 +119,49 @@ async def _missing(image: Wanted, run_id: str, deps: Deps) -> Image:
 
 async def _refreshed(image: Wanted, there: Manifest, run_id: str, deps: Deps) -> Image:
     """What is there where its source still has the same; a source that does not answer changes nothing."""
-    kept = deps.memory.of(run_id).present
-    try:
-        newest = await _newest(image, deps)
-    except (Retry, Reject) as error:
-        newest, reason = None, f"whether it is the newest is not known: {error.reason}"
-    else:
-        reason = "" if newest or not image.places else "its source has it no more"
-    if newest in (None, there.digest) or parse(image.target).digest:
-        kept[image.target] = there
+    newest, reason = there.digest, ""
+    if image.places and not parse(image.target).digest:
+        try:
+            newest = await deps.places.newest(image) or there.digest
+        except (Retry, Reject) as error:
+            reason = f"whether it is the newest is not known: {error.reason}"
+    if newest == there.digest:
+        deps.memory.of(run_id).present[image.target] = there
         return decide.present(image, there, reason)
-    return await _copied(image, there, run_id, deps)
-
-
-async def _newest(image: Wanted, deps: Deps) -> str | None:
-    """The digest at the last place, which is the source itself where that is asked: a cache may be behind."""
-    return await deps.places.sources.digest(image.places[-1]) if image.places else None
+    # A cache before it may still have the old one.
+    return await _copied(replace(image, places=image.places[-1:]), there, run_id, deps)
 
 
 async def _copied(image: Wanted, over: Manifest | None, run_id: str, deps: Deps) -> Image:
     """Copy it, alone of all replicas; where another one was first it is present now."""
-    started = monotonic()
-    key = hashlib.sha256(image.target.encode()).hexdigest()
+    began = monotonic()
     try:
-        async with deps.leases.lease(key):
+        async with deps.leases.lease(hashlib.sha256(image.target.encode()).hexdigest()):
             there = await _manifest(image, deps)
-            if there == over:
-                started = monotonic()
-                place = await deps.places.bring(image, copying(deps.bus, run_id, image.target))
-                seconds = monotonic() - started
-                there = await _manifest(image, deps)
-                if there is None:
-                    raise Retry(f"{image.target} was copied but the registry does not show it")
-                log.info("copied", image=image.target, place=place.name, seconds=round(seconds, 2), bytes=there.size)
-                deps.memory.of(run_id).present[image.target] = there
-                return decide.copied(image, there, place, seconds, over=over)
+            if there is None or there == over:
+                return await _brought(image, over, run_id, deps)
     except CopyFailed as error:
-        return _failed(image, over, error, monotonic() - started)
+        return _failed(image, over, error, monotonic() - began)
     except CopyDelayed as error:
         waited = deps.memory.waited(run_id)
         if waited < deps.policy.patience:
             raise
         log.warning("not waited for any longer", image=image.target, waited=round(waited), reason=error.reason)
-        return _failed(image, over, error, monotonic() - started)
-    return decide.present(image, there) if there else await _copied(image, None, run_id, deps)
+        return _failed(image, over, error, monotonic() - began)
+    deps.memory.of(run_id).present[image.target] = there
+    return decide.present(image, there)
+
+
+async def _brought(image: Wanted, over: Manifest | None, run_id: str, deps: Deps) -> Image:
+    """The copy itself, as the registry shows it afterwards."""
+    brought = await deps.places.bring(image, copying(deps.bus, run_id, image.target))
+    there = await _manifest(image, deps)
+    if there is None:
+        raise Retry(f"{image.target} was copied but the registry does not show it")
+    place, seconds = brought.place, round(brought.seconds, 3)
+    log.info("copied", image=image.target, place=place.name, seconds=seconds, bytes=there.size)
+    deps.memory.of(run_id).present[image.target] = there
+    return decide.copied(image, there, place, seconds, over=over)
 
 
 def _failed(image: Wanted, over: Manifest | None, error: CopyFailed | CopyDelayed, seconds: float) -> Image:

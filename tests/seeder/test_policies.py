@@ -98,6 +98,17 @@ async def test_newer_refreshes_a_tag_that_moved_and_nothing_else() -> None:
     assert "429" in third.reason
 
 
+async def test_a_refresh_comes_from_the_source_and_not_from_a_cache_that_is_behind() -> None:
+    """What a cache still has would be the old image under the claim that it is the new one."""
+    one = world("cache:1/library/ruby:3", RUBY, policy=Policy("newer"), seed_mirrors="docker.io=cache:1")
+    one.sources.moved["cache:1/library/ruby:3"] = RUBY
+    assert (await one.seed()).pulled_from == "cache:1/library/ruby:3"
+    one.sources.moved[RUBY] = "another"
+    second = await one.seed()
+    assert (second.state, second.pulled_from) == ("refreshed", RUBY)
+    assert (await one.seed()).state == "present"
+
+
 async def test_what_is_present_is_asked_for_once_in_a_run() -> None:
     """The next attempt of a run trusts what it saw, unless a job said that there is no such image."""
     one = world(RUBY)
