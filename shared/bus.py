@@ -285,7 +285,7 @@ class Bus:
         # The server counts a message's life in whole seconds.
         headers = {"Nats-Expected-Last-Subject-Sequence": str(revision), "Nats-TTL": f"{math.ceil(seconds)}s"}
         try:
-            ack = await self._js.publish(subject, self._holder, headers=headers, timeout=5)
+            ack = await self._js.publish(subject, self._holder, headers=headers, timeout=2)
         except APIError as error:
             if error.err_code == ALREADY_PUBLISHED:
                 # A claim that went unanswered was stored after all: what this process holds, it may hold on to.

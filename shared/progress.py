@@ -9,6 +9,8 @@ from shared.logging import logger
 from shared.ports import unheard
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from shared.bus import Bus
     from shared.ports import Progress
 
@@ -38,14 +40,14 @@ def progress_of(bus: Bus | None, run_id: str, phase: str, model: str) -> Progres
     return tell
 
 
-def copying(bus: Bus | None, run_id: str, image: str) -> Progress:
+def copying(bus: Bus | None, run_id: str, image: str, clock: Callable[[], float] = time.monotonic) -> Progress:
     """What a copy tells its bytes to: at most one message a second, and a line of the log every five."""
-    began = time.monotonic()
+    began = clock()
     told = logged = began
 
     async def tell(copied: int) -> None:
         nonlocal told, logged
-        now = time.monotonic()
+        now = clock()
         if now - logged >= LOGGED_SECONDS:
             logged = now
             log.info("copying", image=image, bytes=copied, seconds=round(now - began, 1))

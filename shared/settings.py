@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.ci.places import Mirror, Place, Scheme, mirrors_of, places_of
+from shared.ci.places import Place, Scheme, mirrors_of, places_of
 from shared.ci.private_names import NameRule, rules_of
 
 
@@ -89,18 +89,16 @@ class RegistrySettings(NamingSettings):
     )
     air_gapped: bool = Field(default=False, description="the registry and mirrors alone are reached, not the internet")
 
-    @field_validator("seed_mirrors")
+    @field_validator("seed_mirror", "seed_mirrors")
     @classmethod
-    def _readable_mirrors(cls, text: str) -> str:
-        mirrors_of(text)
+    def _readable_mirrors(cls, text: str | None) -> str | None:
+        mirrors_of(text or "")
         return text
 
     def places(self, source: str) -> tuple[Place, ...]:
         """Where the image with this full source name can be read, in order; empty where nothing may be asked."""
         scheme: Scheme = "http" if self.seed_mirror_insecure else ""
-        mirrors = mirrors_of(self.seed_mirrors)
-        if self.seed_mirror:
-            mirrors = (Mirror(self.seed_mirror), *mirrors)
+        mirrors = (*mirrors_of(self.seed_mirror or ""), *mirrors_of(self.seed_mirrors))
         spoken = tuple(replace(mirror, scheme=mirror.scheme or scheme) for mirror in mirrors)
         return places_of(source, spoken, own=not (self.air_gapped or self.seed_mirror))
 

@@ -75,12 +75,15 @@ class Places:
         try:
             await self._look(place)
             async with self.slots:
+                # Others may have met its limit while this one waited.
+                self._refuse_the_resting(place)
                 began = monotonic()
                 await self.copier.copy(place, target, progress)
                 brought = Brought(place, monotonic() - began)
         except CopyDelayed as error:
             if error.error_class == RATE_LIMITED:
-                self.hosts.refused(place.host, error.after)
+                if not self.hosts.resting(place.host):
+                    self.hosts.refused(place.host, error.after)
                 error.after = self.hosts.resting(place.host)
             raise
         self.hosts.served(place.host)

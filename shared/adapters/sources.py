@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from shared.adapters.registry import RegistryClient
 from shared.adapters.registry_auth import credentials_of
 from shared.ci.references import DOCKER_HUB, parse
-from shared.errors import Reject
+from shared.errors import Reject, Retry
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -46,11 +46,23 @@ class SourceClients:
         return await (await self._client(place)).digest(image.repository, image.wanted)
 
     async def tags(self, source: str) -> tuple[str, ...]:
-        """All tags of a source's repository at the first place that may be asked; Reject where none may."""
+        """All tags of a source's repository, at the first place that has any.
+
+        Raises Reject where no place may be asked, and what the last one said where one gave no answer and none has any.
+        """
         places = self._settings.places(source)
         if not places:
             raise Reject(f"image {source}: no source is asked behind an air gap (AIR_GAPPED)")
-        return await (await self._client(places[0])).tags(parse(places[0].name).repository)
+        said: Retry | Reject | None = None
+        for place in places:
+            try:
+                if found := await (await self._client(place)).tags(parse(place.name).repository):
+                    return found
+            except (Retry, Reject) as error:
+                said = error
+        if said:
+            raise said
+        return ()
 
     async def _client(self, place: Place) -> RegistryClient:
         key = (place.host, place.scheme)

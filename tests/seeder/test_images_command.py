@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from greenrun import bundles, embedded
 from greenrun.builds import recipes_in
+from greenrun.cli import app
 from greenrun.selection import Selection, selected
 from sandbox.registry import serve_registry, serve_upstream
 from services.seeder import decide
@@ -52,19 +53,14 @@ class Sides:
     index: str
 
     async def images(self, *arguments: str, inside: bool = True, code: int = 0, **more: str) -> tuple[str, str]:
-        """What the command printed on both streams, in a process of its own on one side of the gap."""
-        environment = {"PATH": os.environ["PATH"], "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
-        environment |= {"HOME": str(self.folder), "GREENRUN_HOME": str(self.folder / "home")}
-        environment |= {"NEXUS_REGISTRY": self.private, "AIR_GAPPED": str(inside)}
-        environment |= {} if inside else {"SEED_MIRROR": self.upstream}
-        command = [sys.executable, "-c", "from greenrun.cli import main; main()", "images", *arguments]
-        process = await asyncio.create_subprocess_exec(
-            *command, cwd=self.folder, env={**environment, **more}, stdout=-1, stderr=-1
-        )
-        out, err = await asyncio.wait_for(process.communicate(), 60)
-        assert process.returncode == code, (out, err)
-        assert b"Traceback" not in err
-        return out.decode(), err.decode()
+        """What the command printed on both streams, on one side of the gap; lines are not broken on the second."""
+        environment = {"GREENRUN_HOME": str(self.folder / "home"), "NEXUS_REGISTRY": self.private}
+        environment |= {"AIR_GAPPED": str(inside), "SEED_MIRROR": "" if inside else self.upstream, **more}
+        run = CliRunner(env=environment).invoke
+        done = await asyncio.wait_for(asyncio.to_thread(run, app, ["images", *arguments]), 60)
+        assert done.exit_code == code, (done.stdout, done.stderr, done.exception)
+        assert done.exception is None or isinstance(done.exception, SystemExit)
+        return done.stdout, " ".join(done.stderr.split())
 
     async def bundle(self) -> Path:
         """A bundle with all three images."""
@@ -83,8 +79,9 @@ class Sides:
 
 
 @pytest.fixture
-async def sides(tmp_path: Path) -> AsyncIterator[Sides]:
-    """Both sides, and a folder whose files need three images."""
+async def sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sides]:
+    """Both sides, and a folder whose files need three images; it is where commands are given."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "shop").mkdir()
     async with serve_upstream(tmp_path / "up", [RUBY, TOOL]) as up, serve_registry(data=tmp_path / "private") as here:
         (tmp_path / "shop" / ".gitlab-ci.yml").write_text(PIPELINE.format(registry=here.host_port))
