@@ -10,7 +10,6 @@ import json
 import os
 import sys
 import tempfile
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,24 +18,22 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from greenrun import embedded, offline, sandbox, templates, view
+from greenrun import images, offline, sandbox, templates, view
 from greenrun.exits import FAILED, UNAVAILABLE, USAGE, fail, finish, stop_signal
 from greenrun.follow import follow, record_json
-from greenrun.place import values
-from shared.errors import GreenrunError, Retry
+from greenrun.place import running_log, values
+from shared.errors import GreenrunError
 from shared.events import RepoSubmitted, RunCancelled, Submission
 from shared.history import fold
-from shared.settings import CommonSettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from shared.bus import Bus, Recorded
     from shared.history import Run
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(templates.app, name="templates")
+app.add_typer(images.app, name="images")
 app.command()(offline.analyze)
 app.command()(offline.generate)
 app.command()(offline.lint)
@@ -165,7 +162,7 @@ async def _up(home: Path | None, *, processes: bool, fixed_ports: bool) -> None:
 
 
 async def _submit(submission: Submission, *, watch: bool, as_json: bool) -> None:
-    async with _bus() as bus:
+    async with running_log() as bus:
         event = await bus.submit(submission, "cli")
         if watch:
             await _follow(bus, event.run_id, as_json=as_json)
@@ -176,7 +173,7 @@ async def _submit(submission: Submission, *, watch: bool, as_json: bool) -> None
 
 
 async def _watch(run_id: str, *, as_json: bool) -> None:
-    async with _bus() as bus:
+    async with running_log() as bus:
         await _history(bus, run_id)
         await _follow(bus, run_id, as_json=as_json)
 
@@ -191,7 +188,7 @@ async def _follow(bus: Bus, run_id: str, *, as_json: bool) -> None:
 
 
 async def _cancel(run_id: str, reason: str) -> None:
-    async with _bus() as bus:
+    async with running_log() as bus:
         run = fold(await _history(bus, run_id))
         if run.status != "running":
             raise GreenrunError(f"run {run_id} has {run.status}; there is nothing to cancel")
@@ -202,7 +199,7 @@ async def _cancel(run_id: str, reason: str) -> None:
 
 
 async def _runs(*, as_json: bool) -> None:
-    async with _bus() as bus:
+    async with running_log() as bus:
         by_run: dict[str, list[Recorded]] = {}
         for recorded in await bus.all_events():
             by_run.setdefault(recorded.event.run_id, []).append(recorded)
@@ -216,7 +213,7 @@ async def _runs(*, as_json: bool) -> None:
 
 
 async def _show(run_id: str, *, as_json: bool) -> None:
-    async with _bus() as bus:
+    async with running_log() as bus:
         run: Run = fold(await _history(bus, run_id))
     if as_json:
         _print_json(run.model_dump(mode="json"))
@@ -225,7 +222,7 @@ async def _show(run_id: str, *, as_json: bool) -> None:
 
 
 async def _events(run_id: str | None, *, as_json: bool) -> None:
-    async with _bus() as bus:
+    async with running_log() as bus:
         records = await (bus.all_events() if run_id is None else _history(bus, run_id))
     previous = None
     for recorded in records:
@@ -243,21 +240,6 @@ async def _history(bus: Bus, run_id: str) -> list[Recorded]:
     if not any(isinstance(recorded.event, RepoSubmitted) for recorded in records):
         raise GreenrunError(f"there is no run {run_id}; 'greenrun runs' lists them")
     return records
-
-
-@asynccontextmanager
-async def _bus() -> AsyncIterator[Bus]:
-    """The log of the running system; Retry where nothing answers, instead of waiting for ever."""
-    settings = CommonSettings(**values())
-    try:
-        await embedded.reachable(settings.nats_url)
-    except (OSError, TimeoutError) as error:
-        advice = "start it with 'greenrun up' or set NATS_URL"
-        raise Retry(f"nothing answers at {settings.nats_url}; {advice}") from error
-    from shared.bus import Bus  # noqa: PLC0415 - the client of NATS takes half a second to load
-
-    async with Bus.connect(settings, "cli") as bus:
-        yield bus
 
 
 def _print_json(document: Any) -> None:

@@ -16,7 +16,7 @@ from ulid import ULID
 Decision = Literal["chromadb-direct", "chromadb-reference", "llm-generated"]
 Origin = Literal["template", "template+model", "model", "rules"]
 Outcome = Literal["failed", "canceled", "skipped", "no_pipeline", "yaml_error", "blocked", "deadline"]
-ImageState = Literal["present", "copied", "failed", "unresolved"]
+ImageState = Literal["present", "copied", "refreshed", "failed", "unresolved"]
 
 COMMIT_TAGS: dict[Origin, str] = {
     "template": "[RAG Template]",
@@ -201,7 +201,11 @@ class BlobRef(Fact):
 
 
 class Image(Fact):
-    """One image that the files name. `source` is where it comes from, `target` its name in the private registry."""
+    """One image that the files name. `source` is where it comes from, `target` its name in the private registry.
+
+    `size` in bytes; `reason` has the registry's own words where it failed, `error_class` what they mean. `where` are
+    the lines that name it, `pulled_from` the mirror or registry that it was copied from.
+    """
 
     source: str
     target: str
@@ -211,6 +215,9 @@ class Image(Fact):
     size: int | None = None
     seconds: float = 0.0
     reason: str = ""
+    error_class: str = ""
+    where: tuple[Evidence, ...] = ()
+    pulled_from: str = ""
 
 
 class Commit(Fact):

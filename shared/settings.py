@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.ci.places import Place, Scheme, mirrors_of, places_of
+from shared.ci.private_names import NameRule, rules_of
 from shared.ci.rules import switched_off
 
 
@@ -45,7 +48,26 @@ class GitLabSettings(Environment):
         return urlsplit(self.gitlab_url).netloc
 
 
-class RegistrySettings(Environment):
+class NamingSettings(Environment):
+    """What images are called in the private registry."""
+
+    image_names: str = Field(
+        "", description="rules SOURCE/=PRIVATE/ with commas between, before those of shared/ci/private_names.py"
+    )
+
+    @field_validator("image_names")
+    @classmethod
+    def _readable_names(cls, text: str) -> str:
+        rules_of(text)
+        return text
+
+    @property
+    def names(self) -> tuple[NameRule, ...]:
+        """The rules, the installation's own first."""
+        return rules_of(self.image_names)
+
+
+class RegistrySettings(NamingSettings):
     """The private registry and where images come from."""
 
     nexus_registry: str = Field("ai-nexus:5001", description="host:port of the private registry, as images name it")
@@ -55,8 +77,31 @@ class RegistrySettings(Environment):
         default=False, description="speak http to the private registry (loopback always does)"
     )
     seed_mirror: str | None = Field(
-        None, description="host:port of a mirror that serves every source under its full name; None asks the sources"
+        None, description="host:port of a mirror that serves every source under its full name; then no source is asked"
     )
+    seed_mirror_insecure: bool = Field(default=False, description="speak http to the mirrors (loopback always does)")
+    seed_mirrors: str = Field(
+        "",
+        description="mirrors that are asked in this order before the source, with commas between: HOST:PORT for all "
+        "sources under their full names, REGISTRY=HOST:PORT for a cache of one; http:// or https:// before HOST",
+    )
+    seed_auth_file: str | None = Field(
+        None, description="file with the sources' users, as 'docker login' and 'skopeo login' write it"
+    )
+    air_gapped: bool = Field(default=False, description="the registry and mirrors alone are reached, not the internet")
+
+    @field_validator("seed_mirror", "seed_mirrors")
+    @classmethod
+    def _readable_mirrors(cls, text: str | None) -> str | None:
+        mirrors_of(text or "")
+        return text
+
+    def places(self, source: str) -> tuple[Place, ...]:
+        """Where the image with this full source name can be read, in order; empty where nothing may be asked."""
+        scheme: Scheme = "http" if self.seed_mirror_insecure else ""
+        mirrors = (*mirrors_of(self.seed_mirror or ""), *mirrors_of(self.seed_mirrors))
+        spoken = tuple(replace(mirror, scheme=mirror.scheme or scheme) for mirror in mirrors)
+        return places_of(source, spoken, own=not (self.air_gapped or self.seed_mirror))
 
 
 class PolicySettings(Environment):

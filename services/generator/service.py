@@ -59,7 +59,7 @@ async def connect(settings: Settings, bus: Bus | None) -> AsyncIterator[Deps]:
         yield Deps(
             model,
             settings.nexus_registry,
-            Runner(settings.image_builder, privileged=settings.runner_privileged, air_gapped=settings.air_gapped),
+            Runner(settings.image_builder, settings.runner_privileged, settings.air_gapped, settings.names),
             settings.llm_repair_rounds,
             settings.llm_fallback == "rules",
             settings.llm_repository_budget,

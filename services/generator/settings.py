@@ -15,4 +15,3 @@ class Settings(CommonSettings, ModelSettings, RegistrySettings, PolicySettings):
         40_000, ge=0, description="characters of a repository's files that a model is shown"
     )
     runner_privileged: bool = Field(default=False, description="the runner allows privileged containers")
-    air_gapped: bool = Field(default=False, description="jobs reach the registry and mirrors alone, not the internet")

@@ -16,6 +16,7 @@ from services.healer.strategies.image_not_found import Tags
 from shared.adapters.blobs import BlobStore
 from shared.adapters.llm import connect_model
 from shared.adapters.registry import RegistryClient
+from shared.adapters.sources import SourceClients
 from shared.asking import ask
 from shared.ci.images import parse
 from shared.errors import Reject, Retry
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 # The cause is in the earliest failed jobs; a pipeline of hundreds is not read whole.
 TRACES_LIMIT = 20
 SUSPECTS_LIMIT = 10
-DOCKER_HUB_API = "registry-1.docker.io"
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,13 @@ async def connect(settings: Settings, bus: Bus) -> AsyncIterator[Deps]:
     """The registry and the model, each asked for the first time by a delivery."""
     async with (
         RegistryClient.of(settings, timeout=settings.registry_timeout) as registry,
+        SourceClients(settings, timeout=settings.registry_timeout) as sources,
         connect_model(settings) as connected,
     ):
         yield Deps(
             blobs=BlobStore(bus),
             registry=registry,
-            source_tags=_source_tags(settings),
+            source_tags=sources.tags,
             private=settings.nexus_registry,
             model=connected,
             model_rounds=settings.llm_repair_rounds,
@@ -76,19 +77,6 @@ async def connect(settings: Settings, bus: Bus) -> AsyncIterator[Deps]:
             bus=bus,
             disabled=settings.disabled_rules,
         )
-
-
-def _source_tags(settings: Settings) -> Callable[[str], Awaitable[tuple[str, ...]]]:
-    """What lists the tags of an image at its source, or at the mirror where there is one."""
-
-    async def tags(source: str) -> tuple[str, ...]:
-        image, mirror = parse(source), settings.seed_mirror
-        host = mirror or (DOCKER_HUB_API if image.domain == "docker.io" else image.domain)
-        insecure = bool(mirror) and settings.seed_mirror_insecure
-        async with RegistryClient(host, insecure=insecure, timeout=settings.registry_timeout) as client:
-            return await client.tags(f"{image.domain}/{image.repository}" if mirror else image.repository)
-
-    return tags
 
 
 async def heal(event: PipelineFailed, deps: Deps) -> FilesGenerated | RunFailed:

@@ -10,4 +10,3 @@ class Settings(CommonSettings, RegistrySettings, ModelSettings, PolicySettings):
 
     max_self_heal_attempts: int = Field(10, ge=0, description="repairs within one run before a person is asked")
     registry_timeout: float = Field(10.0, gt=0, description="seconds for one request to a registry")
-    seed_mirror_insecure: bool = Field(default=False, description="speak http to the mirror (loopback always does)")

@@ -12,7 +12,7 @@ from shared.ci.forbidden import PRIVILEGED_IMAGE, SECRET_USED, downloaded_and_ru
 from shared.ci.image_names import images_of_jobs, objection
 from shared.ci.needs import listed
 from shared.ci.predefined import GITLAB, SETTABLE
-from shared.ci.references import is_private
+from shared.ci.private_names import is_private
 from shared.ci.rules import reason
 from shared.ci.secrets import secret_in
 from shared.ci.stages import JOBS
