@@ -95,6 +95,8 @@ async def create_project(request: web.Request) -> web.Response:
     body = await _body(request, "name")
     path = body.get("path") or body["name"]
     namespace = body.get("namespace_path") or request[USER]["username"]
+    if found := request.app[FORGE].store.get("namespace", int(body.get("namespace_id") or 0)):
+        namespace = found["full_path"]
     row = await request.app[FORGE].add_project(f"{namespace}/{path}", visibility=body.get("visibility", "private"))
     if row is None:
         raise ApiError(400, {"path": ["has already been taken"]})

@@ -68,6 +68,9 @@ class Forge:
             return None
         row: Row = {"path": path.rpartition("/")[2], "path_with_namespace": path, "visibility": visibility}
         row = self.store.add("project", {**row, "default_branch": DEFAULT_BRANCH, "created_at": now()})
+        group = path.rpartition("/")[0]
+        if all(one["full_path"] != group for one in self.store.list("namespace")):
+            self.store.add("namespace", {"full_path": group})
         self.repository(row).remove()
         await self.repository(row).create(DEFAULT_BRANCH)
         return row
@@ -100,8 +103,10 @@ class Forge:
         return info
 
     async def pushed(self, row: Row, branches: dict[str, str]) -> None:
-        """Start the pipelines of branches that have moved."""
+        """Start the pipelines of branches that have moved; the first branch of a project becomes the default one."""
         repository = self.repository(row)
+        if branches and row["default_branch"] not in await repository.branches():
+            row = self.store.update("project", row["id"], default_branch=next(iter(branches)))
         for branch, sha in branches.items():
             [info] = await repository.log(sha, limit=1)
             await self.pipelines.pushed(row, repository, branch, sha, info.message)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from sandbox.gitlab import api, shapes
+from sandbox.gitlab import api, api_least, shapes
 from sandbox.gitlab.forge import Forge, NotFound
 from sandbox.gitlab.repository import Action, Author
 from sandbox.gitlab.smart_http import backend
@@ -60,6 +60,7 @@ async def serve(
     data.mkdir(parents=True, exist_ok=True)
     app = web.Application(client_max_size=MAX_BODY, middlewares=[api.errors, api.authentication])
     app.add_routes(api.routes)
+    app.add_routes(api_least.routes)
     app.add_routes(pages)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
     # The address is part of every link, so the socket is bound before the application is built.
