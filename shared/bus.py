@@ -85,9 +85,10 @@ class Bus:
         try:
             yield cls(client, settings)
         finally:
-            with suppress(NatsError, TimeoutError):
+            with suppress(NatsError, ConnectionError, TimeoutError):
                 await client.flush(timeout=2)
-            await client.close()
+            with suppress(ConnectionError):
+                await client.close()
 
     # Provisioning
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shared.settings import CommonSettings
 
 log = logger("delivery")
+CANCEL_SECONDS = 0.2
 
 
 def backoff(deliveries: int, *, base: float, cap: float) -> float:
@@ -139,8 +140,14 @@ class Deliveries:
                 log.info("the run was cancelled; the work on it ends")
                 return []
             finally:
-                working.cancel()
-                await asyncio.gather(working, return_exceptions=True)
+                await _over(working)
+
+
+async def _over(task: asyncio.Task[Any]) -> None:
+    """Return when the task is over. Python 3.11's `wait_for` may swallow a cancellation: said until it is heard."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCEL_SECONDS)
 
 
 def _decoded(msg: Msg) -> Event:

@@ -21,7 +21,7 @@ ImageState = Literal["present", "copied", "failed", "unresolved"]
 
 # What git takes as a branch's name (git check-ref-format), and an author as git writes one.
 BRANCH = re.compile(r"(?![-/.])(?!refs/)(?!.*(?:\.\.|//|/\.|@\{|\.lock(?:/|$)))[^\x00-\x20\x7f~^:?*\[\\]+(?<![/.])")
-AUTHOR = re.compile(r"\s*([^<>\x00-\x1f]+?)\s*<([^<>\s@]+@[^<>\s@]+)>\s*")
+AUTHOR = re.compile(r" *([^<>\x00-\x20][^<>\x00-\x1f]*?) *<([^<>\s@]+@[^<>\s@]+)> *")
 
 COMMIT_TAGS: dict[Origin, str] = {
     "template": "[RAG Template]",

@@ -121,6 +121,8 @@ class PullLoop:
                 with suppress(Exception):
                     await msg.nak()
         if gives_back:
+            # A task that is cancelled before its first step never runs, and would give nothing back.
+            await asyncio.sleep(0)
             for hand in self._hands:
                 hand.cancel()
         if self._hands:

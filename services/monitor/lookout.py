@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from shared.errors import Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Mapping
     from datetime import datetime
 
     from services.monitor.budget import Budget
@@ -41,6 +42,17 @@ class Lookout:
         self._budget = budget
         self._batches: dict[int, Batch] = {}
 
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Lookout]:
+        """Itself; no list is on its way any more when the context closes."""
+        try:
+            yield self
+        finally:
+            tasks = [batch.task for batch in self._batches.values() if batch.task]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
     async def pipelines(self, project_id: int, sha: str, since: datetime) -> tuple[Pipeline, ...]:
         """The pipelines of a commit, newest first, without their jobs; Retry where GitLab does not answer."""
         batch = self._batches.setdefault(project_id, Batch(since))
@@ -48,6 +60,7 @@ class Lookout:
         batch.since = min(batch.since, since)
         if batch.task is None:
             batch.task = asyncio.create_task(self._list(project_id, batch))
+            batch.task.add_done_callback(_looked_at)
         # The list goes on for the others when one watch of it is cancelled.
         return (await asyncio.shield(batch.task)).get(sha, ())
 
@@ -63,9 +76,8 @@ class Lookout:
 
     async def _list(self, project_id: int, batch: Batch) -> Found:
         """The list; who comes while the budget is waited for is in it, who comes later begins another."""
-        try:
-            await self._budget.spend(1)
-        finally:
+        await self._budget.spend(1)
+        if self._batches.get(project_id) is batch:
             del self._batches[project_id]
         return await self._heeded(self._gitlab.pipelines_of(project_id, frozenset(batch.shas), batch.since))
 
@@ -78,3 +90,9 @@ class Lookout:
             raise
         self._budget.answered()
         return answer
+
+
+def _looked_at(task: asyncio.Task[Found]) -> None:
+    """A list that nobody waits for any more may fail without a word."""
+    if not task.cancelled():
+        task.exception()

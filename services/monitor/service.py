@@ -60,8 +60,12 @@ async def connect(settings: Settings, bus: Bus) -> AsyncIterator[Deps]:
     interval, timeout = settings.monitor_interval, settings.monitor_timeout
     pace = decide.Pace(interval, timeout, settings.no_pipeline_after, settings.stuck_after)
     ears = Ears()
-    async with GitLabClient.connect(settings) as gitlab, bus.listen(EVERY_SUBJECT, ears.hear):
-        lookout = Lookout(gitlab, Budget(settings.monitor_requests, longest_pause=interval))
+    budget = Budget(settings.monitor_requests, longest_pause=interval)
+    async with (
+        GitLabClient.connect(settings) as gitlab,
+        Lookout(gitlab, budget).open() as lookout,
+        bus.listen(EVERY_SUBJECT, ears.hear),
+    ):
         yield Deps(lookout, GitLabMergeRequests(gitlab), BlobStore(bus), pace, ears, settings)
 
 
