@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import tempfile
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from greenrun import images, offline, sandbox, templates, view
+from greenrun import images, offline, sandbox, templates, view, webhook
 from greenrun.exits import FAILED, UNAVAILABLE, USAGE, fail, finish, stop_signal
 from greenrun.follow import follow, record_json
 from greenrun.place import running_log, values
@@ -34,11 +35,20 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(templates.app, name="templates")
 app.add_typer(images.app, name="images")
+app.add_typer(webhook.app, name="webhook")
 app.command()(offline.analyze)
 app.command()(offline.generate)
 app.command()(offline.lint)
 
 console = Console()
+
+
+class Create(StrEnum):
+    """What a project that is made begins with."""
+
+    EMPTY = "empty"
+    IMPORT = "import"
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 Home = Annotated[Path | None, typer.Option(help="where the embedded parts keep their data (GREENRUN_HOME)")]
@@ -72,12 +82,27 @@ def submit(
     project: Annotated[str | None, typer.Option(help="GitLab project to commit to, path or id")] = None,
     ref: Annotated[str | None, typer.Option(help="branch, tag or commit to read; default: the default branch")] = None,
     subfolder: Annotated[str | None, typer.Option(help="folder of the project to build; default: the root")] = None,
+    create_project: Annotated[
+        Create | None, typer.Option(help="make the project where there is none: empty, or with the repository's branch")
+    ] = None,
+    branch: Annotated[str | None, typer.Option(help="branch to commit to; default: one of the run's own")] = None,
+    merge_request: Annotated[
+        bool, typer.Option("--merge-request", help="open a draft merge request; it is ready once the pipeline passed")
+    ] = False,
+    skip_ci: Annotated[
+        bool, typer.Option("--skip-ci", help="commit with [skip ci]: the run ends with the commit, unproven")
+    ] = False,
+    author: Annotated[str | None, typer.Option(help="author of the commit: 'Name <address>'")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="follow the run to its end")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask for a pipeline."""
+    wanted = {"project": project, "create_project": create_project and create_project.value, "branch": branch}
+    wanted |= {"ref": ref, "subfolder": subfolder, "author": author, "requested_by": "cli"}
     try:
-        submission = Submission(repo_url=url, project=project, ref=ref, subfolder=subfolder, requested_by="cli")
+        submission = Submission.model_validate(
+            {"repo_url": url, "merge_request": merge_request, "skip_ci": skip_ci, **wanted}
+        )
     except ValidationError as error:
         raise fail(USAGE, "; ".join(e["msg"] for e in error.errors())) from error
     finish(_submit(submission, watch=watch, as_json=as_json))
@@ -183,7 +208,7 @@ async def _follow(bus: Bus, run_id: str, *, as_json: bool) -> None:
     run = await follow(bus, run_id, console, as_json=as_json)
     if not as_json:
         console.print(view.summary(run))
-    if run.status != "passed":
+    if run.status not in {"passed", "committed"}:
         raise typer.Exit(FAILED)
 
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from greenrun import view
+from shared.events import CommitCreated
 from shared.history import fold
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from shared.bus import Bus, Recorded
+    from shared.events import Event
     from shared.history import Run
 
 ENDINGS = frozenset({"template.stored", "run.failed", "run.cancelled"})
@@ -65,7 +67,13 @@ def record_json(recorded: Recorded) -> str:
 def _ended(records: list[Recorded]) -> bool:
     """Whether the latest attempt has come to one of the endings."""
     latest = max(recorded.event.attempt for recorded in records)
-    return any(r.event.type in ENDINGS and r.event.attempt == latest for r in records)
+    return any(_is_ending(r.event) and r.event.attempt == latest for r in records)
+
+
+def _is_ending(event: Event) -> bool:
+    """Whether nothing follows: a commit is the end where no pipeline was wanted."""
+    wanted_no_pipeline = isinstance(event, CommitCreated) and event.proposal.submission.skip_ci
+    return wanted_no_pipeline or event.type in ENDINGS
 
 
 def _print(recorded: Recorded, before: list[Recorded], console: Console, *, as_json: bool) -> None:

@@ -122,7 +122,13 @@ class Parts:
         port = int(os.environ.get("GATEWAY_PORT") or embedded.free_port(self._ports["gateway"]))
         values.setdefault("gateway_port", port)
         self.names["gateway"] = f"http://{embedded.LOOPBACK}:{values['gateway_port']}"
+        for name, made in (("portal_url", self.names["gateway"]), ("webhook_secret", self._webhook_secret())):
+            if not os.environ.get(name.upper()):
+                values.setdefault(name, made)
         return values
+
+    def _webhook_secret(self) -> str:
+        return _secret(self._home / "webhook.secret")
 
     async def _nats(self, _values: Mapping[str, Any]) -> dict[str, Any]:
         url = await self._stack.enter_async_context(embedded.nats_server(self._home / "nats", port=self._ports["nats"]))
@@ -151,7 +157,7 @@ class Parts:
 
     async def _gitlab(self, values: Mapping[str, Any]) -> dict[str, Any]:
         data = self._home / "gitlab"
-        token = _token(self._home / "gitlab.token")
+        token = _secret(self._home / "gitlab.token", "glpat-")
         self.gitlab = await self._stack.enter_async_context(
             serve_gitlab(
                 port=embedded.free_port(self._ports["gitlab"]),
@@ -226,13 +232,13 @@ def _write_state(home: Path, values: Mapping[str, Any]) -> Path:
     return path
 
 
-def _token(path: Path) -> str:
-    """The sandbox's token, made once."""
+def _secret(path: Path, prefix: str = "") -> str:
+    """A secret of this system, such as the sandbox's token; made once."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
-        path.write_text(f"glpat-{secrets.token_urlsafe(15)}")
-    token = path.read_text().strip()
-    if not token:
+        path.write_text(f"{prefix}{secrets.token_urlsafe(15)}")
+    secret = path.read_text().strip()
+    if not secret:
         raise GreenrunError(f"{path} is empty; remove it and start again")
-    return token
+    return secret

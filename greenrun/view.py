@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from shared.bus import Recorded
-    from shared.events import Event, Image, Job, Repair, Round
+    from shared.events import Event, Image, Job, MergeRequest, Repair, Round
     from shared.history import Run
 
 TYPE_WIDTH = 18
@@ -33,7 +33,7 @@ STYLES = {
     "run.cancelled": "magenta",
 }
 MARKS = {"pipeline.failed": "✗", "run.failed": "✗", "run.cancelled": "■"}
-STATUS_STYLES = {"passed": "green", "failed": "red", "running": "yellow", "cancelled": "magenta"}
+STATUS_STYLES = {"passed": "green", "failed": "red", "running": "yellow", "cancelled": "magenta", "committed": "cyan"}
 
 
 def event_line(recorded: Recorded, seconds: float | None) -> Text:
@@ -88,7 +88,9 @@ def _seeded(event: events.ImagesSeeded) -> str:
 
 def _committed(event: events.CommitCreated) -> str:
     where = f"{event.commit.sha[:8]} on {event.commit.branch}"
-    return where if event.created else f"{where} (was there already)"
+    where = where if event.created else f"{where} (was there already)"
+    where += " · no pipeline was wanted" if event.proposal.submission.skip_ci else ""
+    return f"{where} · {merge_request_words(event.merge_request)}" if event.merge_request else where
 
 
 def _passed(event: events.PipelinePassed) -> str:
@@ -125,6 +127,14 @@ _WORDS: dict[str, Callable[..., str]] = {
     "run.failed": _run_failed,
     "run.cancelled": _cancelled,
 }
+
+
+def merge_request_words(merge_request: MergeRequest) -> str:
+    """What became of the merge request that was asked for."""
+    if merge_request.iid is None:
+        return f"no merge request: {merge_request.problem}"
+    state = "draft" if merge_request.draft else "ready"
+    return f"merge request !{merge_request.iid} ({merge_request.problem or state})"
 
 
 def image_counts(images: Iterable[Image]) -> str:
@@ -177,10 +187,7 @@ def _facts(run: Run) -> Iterable[tuple[str, Text | str]]:
         yield "model", Text(asked_words(run.rounds))
     if run.images:
         yield "images", Text(image_counts(run.images))
-    if run.commit:
-        yield "commit", Text(f"{run.commit.sha[:12]} on {run.commit.branch}\n{run.commit.web_url}")
-    if run.pipeline:
-        yield "pipeline", Text(f"{run.pipeline.status}  {run.pipeline.web_url}")
+    yield from _on_gitlab(run)
     yield "attempts", Text(f"{run.attempt}, healed {len(run.repairs)} time{'' if len(run.repairs) == 1 else 's'}")
     if run.template:
         yield "template", Text(_stored(run.template))
@@ -193,6 +200,16 @@ def _failure(failure: events.RunFailed | None) -> Iterable[tuple[str, Text | str
         yield "failed in", Text(f"{failure.phase}: {failure.reason}", style="red")
         if failure.evidence:
             yield "evidence", Text(failure.evidence)
+
+
+def _on_gitlab(run: Run) -> Iterable[tuple[str, Text | str]]:
+    if run.commit:
+        yield "commit", Text(f"{run.commit.sha[:12]} on {run.commit.branch}\n{run.commit.web_url}")
+    if run.merge_request:
+        words = merge_request_words(run.merge_request)
+        yield "merge request", Text("\n".join(filter(None, [words, run.merge_request.web_url])))
+    if run.pipeline:
+        yield "pipeline", Text(f"{run.pipeline.status}  {run.pipeline.web_url}")
 
 
 def jobs_by_stage(jobs: Iterable[Job]) -> Table:

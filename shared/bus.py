@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from shared import leases, provision, topology
 from shared.errors import Conflict, Reject, Retry
-from shared.events import EVENT_TYPES, BlobRef, Event, RepoSubmitted, Submission, new_run_id
+from shared.events import EVENT_TYPES, BlobRef, Event, RepoSubmitted, RunCancelled, Submission, new_run_id
 from shared.logging import logger
 from shared.pull import PullLoop
 from shared.telemetry import traceparent
@@ -88,9 +88,10 @@ class Bus:
         try:
             yield cls(client, settings)
         finally:
-            with suppress(NatsError, TimeoutError):
+            with suppress(NatsError, ConnectionError, TimeoutError):
                 await client.flush(timeout=2)
-            await client.close()
+            with suppress(ConnectionError):
+                await client.close()
 
     # Provisioning
 
@@ -175,6 +176,23 @@ class Bus:
         with suppress(NatsError, ConnectionError):
             await self._client.publish(subject, json.dumps(what).encode())
 
+    @asynccontextmanager
+    async def listen(self, subject: str, heard: Callable[[Mapping[str, Any]], None]) -> AsyncIterator[None]:
+        """Hand what is told on the subject from now on to `heard`; what is no JSON object is passed over."""
+
+        async def on(msg: Msg) -> None:
+            with suppress(ValueError):
+                said = json.loads(msg.data)
+                if isinstance(said, dict):
+                    heard(said)
+
+        subscription = await self._client.subscribe(subject, cb=on)
+        try:
+            yield
+        finally:
+            with suppress(NatsError, ConnectionError):
+                await subscription.unsubscribe()
+
     # Reading
 
     async def history(self, run_id: str) -> list[Recorded]:
@@ -212,6 +230,19 @@ class Bus:
     async def is_cancelled(self, run_id: str) -> bool:
         """Whether a person ended the run."""
         return await self._last(topology.EVENTS_STREAM, f"run.cancelled.{run_id}.*") is not None
+
+    async def cancelled(self) -> set[str]:
+        """The ids of all runs that a person ended."""
+        found: set[str] = set()
+        asked = {"subjects_filter": f"{RunCancelled.type}.*.*"}
+        while True:
+            body = json.dumps({**asked, "offset": len(found)}).encode()
+            answer = json.loads(await self._request(f"$JS.API.STREAM.INFO.{topology.EVENTS_STREAM}", body))
+            subjects = answer.get("state", {}).get("subjects") or {}
+            more = {subject.split(".")[2] for subject in subjects} - found
+            found |= more
+            if not more or len(found) >= answer.get("total", 0):
+                return found
 
     async def _read(self, stream: str, subject: str) -> AsyncIterator[RawStreamMsg]:
         """All messages up to the last one that is there now."""
@@ -262,11 +293,17 @@ class Bus:
     # Consuming
 
     async def consume(
-        self, durable: str, handle: Callable[[Msg], Awaitable[None]], *, concurrency: int, stop: asyncio.Event
+        self,
+        durable: str,
+        handle: Callable[[Msg], Awaitable[None]],
+        *,
+        concurrency: int,
+        stop: asyncio.Event,
+        gives_back: bool = False,
     ) -> None:
-        """Hand every delivery of a consumer to `handle`, until `stop`; then finish what is in hand."""
+        """Hand every delivery of a consumer to `handle`, until `stop`; then finish what is in hand, or cancel it."""
         loop = PullLoop(self._client, topology.EVENTS_STREAM, durable, handle, concurrency)
-        await loop.run(stop)
+        await loop.run(stop, gives_back=gives_back)
 
     # Leases
 

@@ -12,6 +12,7 @@ import structlog
 from shared.bus import Undecodable, decode
 from shared.errors import Reject, Retry
 from shared.events import Event, RepoSubmitted, RunFailed, Submission, adopted_run_id
+from shared.heartbeat import Heartbeat
 from shared.logging import logger
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from shared.settings import CommonSettings
 
 log = logger("delivery")
+CANCEL_SECONDS = 0.2
 
 
 def backoff(deliveries: int, *, base: float, cap: float) -> float:
@@ -40,6 +42,7 @@ class Deliveries:
         self._service = service
         self._settings = settings
         self._deps = deps
+        self._heartbeat = Heartbeat(bus, settings.ack_wait / 3)
 
     async def handle(self, msg: Msg) -> None:
         """One event of the service's own type."""
@@ -76,6 +79,11 @@ class Deliveries:
                 for event in await self._unless_cancelled(msg, run_id, work(msg)):
                     await self._publish(event, msg)
                 await msg.ack()
+            except asyncio.CancelledError:
+                # The service ends and gives back what it only waited for: another one has it at once.
+                with suppress(Exception):
+                    await msg.nak()
+                raise
             except Reject as error:
                 await self._bury(msg, error.reason, error.evidence)
             except Exception as error:  # noqa: BLE001 - whatever a handler raises, the event must not be lost
@@ -122,27 +130,24 @@ class Deliveries:
         self, msg: Msg, run_id: str | None, work: Coroutine[Any, Any, Sequence[Event]]
     ) -> Sequence[Event]:
         """What the work returns; nothing where a person ends the run meanwhile, which ends the work as well."""
-        working = asyncio.create_task(work)
-        beating = asyncio.create_task(self._beat(msg, run_id))
-        try:
-            await asyncio.wait({working, beating}, return_when=asyncio.FIRST_COMPLETED)
-            if working.done():
-                return working.result()
-            log.info("the run was cancelled; the work on it ends")
-            return []
-        finally:
-            for task in (working, beating):
-                task.cancel()
-            await asyncio.gather(working, beating, return_exceptions=True)
+        with self._heartbeat.holding(msg, run_id) as cancelled:
+            working = asyncio.create_task(work)
+            either: set[asyncio.Future[Any]] = {working, cancelled}
+            try:
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                if working.done():
+                    return working.result()
+                log.info("the run was cancelled; the work on it ends")
+                return []
+            finally:
+                await _over(working)
 
-    async def _beat(self, msg: Msg, run_id: str | None) -> None:
-        """Say at a third of ack_wait that the delivery is still in hand; return when the run is cancelled."""
-        while True:
-            await asyncio.sleep(self._settings.ack_wait / 3)
-            with suppress(Exception):  # disconnected now; the next beat may get through
-                await msg.in_progress()
-                if run_id and await self._bus.is_cancelled(run_id):
-                    return
+
+async def _over(task: asyncio.Task[Any]) -> None:
+    """Return when the task is over. Python 3.11's `wait_for` may swallow a cancellation: said until it is heard."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCEL_SECONDS)
 
 
 def _decoded(msg: Msg) -> Event:

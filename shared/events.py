@@ -7,16 +7,21 @@ attempt (`greenrun retry --from`) and no service has to ask another for state.
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from ulid import ULID
 
 Decision = Literal["chromadb-direct", "chromadb-reference", "llm-generated"]
 Origin = Literal["template", "template+model", "model", "rules"]
-Outcome = Literal["failed", "canceled", "skipped", "no_pipeline", "yaml_error", "blocked", "deadline"]
+Outcome = Literal["failed", "canceled", "skipped", "no_pipeline", "yaml_error", "blocked", "stuck", "deadline"]
 ImageState = Literal["present", "copied", "refreshed", "failed", "unresolved"]
+
+# What git takes as a branch's name (git check-ref-format), and an author as git writes one.
+BRANCH = re.compile(r"(?![-/.])(?!refs/)(?!.*(?:\.\.|//|/\.|@\{|\.lock(?:/|$)))[^\x00-\x20\x7f~^:?*\[\\]+(?<![/.])")
+AUTHOR = re.compile(r" *([^<>\x00-\x20][^<>\x00-\x1f]*?) *<([^<>\s@]+@[^<>\s@]+)> *")
 
 COMMIT_TAGS: dict[Origin, str] = {
     "template": "[RAG Template]",
@@ -47,13 +52,20 @@ class Evidence(Fact):
 class Submission(Fact):
     """What a person asked for. `project` is the GitLab path or id to commit to; None means the repository itself.
 
-    `subfolder` is the folder of the project to build, where the repository has several.
+    `subfolder` is the folder of the project to build, where the repository has several. `create_project` makes the
+    named project where there is none: empty, or with the repository's branch. `branch` is the one to commit to; None
+    means one of the run's own. `author` is that of the commit, `Name <address>`; None leaves it to GitLab.
     """
 
     repo_url: str = Field(min_length=1, max_length=2048)
     ref: str | None = None
     subfolder: str | None = Field(None, max_length=512)
     project: str | None = None
+    create_project: Literal["empty", "import"] | None = None
+    branch: str | None = Field(None, max_length=250)
+    merge_request: bool = False
+    skip_ci: bool = False
+    author: str | None = Field(None, max_length=250)
     requested_by: str | None = None
 
     @field_validator("subfolder")
@@ -66,6 +78,29 @@ class Submission(Fact):
         if not folder.isprintable() or any(part in {"", ".", ".."} for part in parts):
             raise ValueError("subfolder is a path within the repository, such as apps/web")
         return "/".join(parts)
+
+    @field_validator("branch")
+    @classmethod
+    def _a_branch(cls, branch: str | None) -> str | None:
+        """Refuse what git would not take as a branch's name."""
+        if branch is not None and not BRANCH.fullmatch(branch):
+            raise ValueError(f"{branch!r} is no name of a branch")
+        return branch
+
+    @field_validator("author")
+    @classmethod
+    def _an_author(cls, author: str | None) -> str | None:
+        """Refuse what is no name with an address."""
+        if author is not None and not AUTHOR.fullmatch(author):
+            raise ValueError("author is a name with an address, such as 'Ada Lovelace <ada@example.com>'")
+        return author
+
+    @model_validator(mode="after")
+    def _a_path_to_create(self) -> Submission:
+        """Refuse a project that is to be created and has no path."""
+        if self.create_project and "/" not in (self.project or "").strip("/"):
+            raise ValueError("create_project needs the project's path, such as group/name, in project")
+        return self
 
     @field_validator("repo_url")
     @classmethod
@@ -230,6 +265,15 @@ class Commit(Fact):
     web_url: str
 
 
+class MergeRequest(Fact):
+    """A merge request of the run's branch; `problem` says why there is none, or what could not be done to it."""
+
+    iid: int | None = None
+    web_url: str = ""
+    draft: bool = True
+    problem: str = ""
+
+
 class Rerun(Fact):
     """Run an existing pipeline again without a commit, because its files are not what failed.
 
@@ -301,7 +345,10 @@ class Proposal(Fact):
 
 
 class Job(Fact):
-    """One job as GitLab reports it; `duration` in seconds, `excerpt` the failing region of its trace."""
+    """One job as GitLab reports it; `duration` in seconds, `coverage` in percent, `tags` those its runner must have.
+
+    `excerpt` is the failing region of its trace.
+    """
 
     id: int
     name: str
@@ -310,7 +357,9 @@ class Job(Fact):
     allow_failure: bool = False
     failure_reason: str | None = None
     duration: float | None = None
+    coverage: float | None = None
     web_url: str = ""
+    tags: tuple[str, ...] = ()
     trace: BlobRef | None = None
     excerpt: str = ""
 
@@ -406,6 +455,7 @@ class CommitCreated(Event):
     proposal: Proposal
     images: tuple[Image, ...] = ()
     commit: Commit
+    merge_request: MergeRequest | None = None
     created: bool = True
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
@@ -418,17 +468,22 @@ class PipelinePassed(Event):
     proposal: Proposal
     images: tuple[Image, ...] = ()
     commit: Commit
+    merge_request: MergeRequest | None = None
     pipeline: Pipeline
 
 
 class PipelineFailed(Event):
-    """The gate stayed shut; `outcome` says in which way."""
+    """The gate stayed shut; `outcome` says in which way.
+
+    There is no commit where GitLab's lint refused the files before one was made: the outcome is then `yaml_error`.
+    """
 
     type: ClassVar[str] = "pipeline.failed"
 
     proposal: Proposal
     images: tuple[Image, ...] = ()
-    commit: Commit
+    commit: Commit | None = None
+    merge_request: MergeRequest | None = None
     outcome: Outcome
     pipeline: Pipeline
 

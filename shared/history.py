@@ -11,7 +11,8 @@ from shared.events import Fact
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-Status = Literal["running", "passed", "failed", "cancelled"]
+# `committed`: the files are on the branch, and no pipeline was wanted (`skip_ci`).
+Status = Literal["running", "passed", "failed", "cancelled", "committed"]
 LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
@@ -59,6 +60,7 @@ class Run(Fact):
     files: events.Files | None = None
     images: tuple[events.Image, ...] = ()
     commit: events.Commit | None = None
+    merge_request: events.MergeRequest | None = None
     pipeline: events.Pipeline | None = None
     repairs: tuple[events.Repair, ...] = ()
     rounds: tuple[events.Round, ...] = ()
@@ -114,7 +116,14 @@ def _proposed(_run: Run, event: Any) -> dict[str, Any]:
     proposal = event.proposal
     changes = {name: getattr(proposal, name) for name in ("submission", "analysis", "decision", "origin", "files")}
     changes |= {"repairs": proposal.repairs, "rounds": proposal.rounds}
-    return changes | {name: getattr(event, name) for name in ("images", "commit", "pipeline") if hasattr(event, name)}
+    carried = {name: getattr(event, name, None) for name in ("images", "commit", "merge_request", "pipeline")}
+    return changes | {name: value for name, value in carried.items() if value is not None}
+
+
+def _committed(run: Run, event: Any) -> dict[str, Any]:
+    """Where no pipeline was wanted the run is over with the commit."""
+    over = event.proposal.submission.skip_ci and run.status == "running"
+    return _proposed(run, event) | ({"status": "committed"} if over else {})
 
 
 def _passed(run: Run, event: Any) -> dict[str, Any]:
@@ -145,7 +154,7 @@ _EFFECTS: dict[str, Callable[[Run, Any], dict[str, Any]]] = {
     "template.resolved": _resolved,
     "files.generated": _proposed,
     "images.seeded": _proposed,
-    "commit.created": _proposed,
+    "commit.created": _committed,
     "pipeline.passed": _passed,
     "pipeline.failed": _proposed,
     "template.stored": _stored,

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
+    from datetime import datetime
 
     from shared.ci.places import Place
-    from shared.events import BlobRef, Commit, Job, Pipeline, Template
+    from shared.events import BlobRef, Commit, Job, MergeRequest, Pipeline, Template
 
 
 @dataclass(frozen=True)
@@ -203,11 +204,31 @@ class FileChange:
     last_commit_id: str | None = None
 
 
+@dataclass(frozen=True)
+class Message:
+    """What a commit says, and who is named as its author (`Name <address>`); None leaves that to GitLab."""
+
+    text: str
+    author: str | None = None
+
+
 class GitLab(Protocol):
     """What greenrun asks of GitLab. All calls have a time limit."""
 
     async def project(self, path_or_id: str) -> Project:
         """The project by id or full path."""
+        ...
+
+    async def find_project(self, path_or_id: str) -> Project | None:
+        """The project by id or full path; None where the token sees none."""
+        ...
+
+    async def create_project(self, path: str) -> Project:
+        """A new, private, empty project, or the one that has this path already."""
+        ...
+
+    async def lint(self, project_id: int, pipeline: str) -> tuple[str, ...]:
+        """What GitLab's own lint says against a pipeline file in this project; empty where it takes it."""
         ...
 
     async def files_at(self, project_id: int, ref: str, paths: Sequence[str]) -> dict[str, str]:
@@ -218,18 +239,23 @@ class GitLab(Protocol):
         """Path → id of the last commit that changed it, for those of `paths` that exist at `ref`."""
         ...
 
-    async def find_commit(self, project: Project, branch: str, trailer: str) -> Commit | None:
-        """The newest commit of the branch with this trailer line; None where branch or commit is missing."""
+    async def find_commit(self, project: Project, branch: str, trailer: str, since: datetime) -> Commit | None:
+        """The newest commit of the branch since then with this trailer line; None where branch or commit is missing."""
         ...
 
     async def commit(
-        self, project: Project, branch: str, start_branch: str | None, message: str, changes: Sequence[FileChange]
+        self, project: Project, branch: str, start_branch: str | None, message: Message, changes: Sequence[FileChange]
     ) -> Commit:
         """One commit with all changes; `start_branch` creates the branch. Never repeated by the client."""
         ...
 
-    async def pipeline_of(self, project_id: int, sha: str) -> Pipeline | None:
-        """The newest pipeline of a commit with all its jobs (latest attempts); None while there is none."""
+    async def pipelines_of(
+        self, project_id: int, shas: Collection[str], since: datetime
+    ) -> dict[str, tuple[Pipeline, ...]]:
+        """Commit → its pipelines, newest first, without jobs and YAML errors; commits that have none are left out.
+
+        One request for one commit, and for many as many as a list of all that were updated since then has pages.
+        """
         ...
 
     async def pipeline(self, project_id: int, pipeline_id: int) -> Pipeline:
@@ -242,4 +268,44 @@ class GitLab(Protocol):
 
     async def retry_pipeline(self, project_id: int, pipeline_id: int) -> None:
         """Run the failed jobs of a pipeline again."""
+        ...
+
+
+@dataclass(frozen=True)
+class Note:
+    """A comment of a merge request."""
+
+    id: int
+    body: str
+
+
+class MergeRequests(Protocol):
+    """The merge requests of GitLab's projects."""
+
+    async def find(self, project: Project, branch: str, mark: str) -> MergeRequest | None:
+        """The one from this branch with the mark in its description, whatever became of it, else an open one."""
+        ...
+
+    async def open(self, project: Project, branch: str, title: str, description: str) -> MergeRequest:
+        """A new one into the default branch. Never repeated by the client."""
+        ...
+
+    async def note(self, project_id: int, iid: int, mark: str) -> Note | None:
+        """The oldest comment with the mark in it."""
+        ...
+
+    async def write_note(self, project_id: int, iid: int, body: str, replaces: Note | None) -> None:
+        """A new comment, or another text in the place of one."""
+        ...
+
+    async def mark_ready(self, project_id: int, iid: int) -> None:
+        """It is no draft any more; nothing is done to one that is none, or that is not open."""
+        ...
+
+
+class Importer(Protocol):
+    """Brings a repository's branch to a project of GitLab."""
+
+    async def push(self, url: str, ref: str | None, project_path: str) -> str:
+        """The name of the branch: `ref`, or the default branch, with its whole history, pushed without a pipeline."""
         ...

@@ -43,8 +43,8 @@ class PullLoop:
         self._hands: set[asyncio.Task[None]] = set()
         self._outstanding = 0
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`: then give back what has not been begun, and finish what is in hand."""
+    async def run(self, stop: asyncio.Event, *, gives_back: bool = False) -> None:
+        """Until `stop`: then give back what has not been begun, and finish what is in hand, or cancel that too."""
         inbox = self._client.new_inbox()
         subscription = await self._client.subscribe(f"{inbox}.*", cb=self._arrived.put)
         waker = asyncio.create_task(self._wake_at(stop))
@@ -60,7 +60,7 @@ class PullLoop:
             waker.cancel()
             with suppress(Exception):
                 await subscription.unsubscribe()
-            await self._drain()
+            await self._drain(gives_back=gives_back)
 
     async def _ask(self, reply: str, batch: int) -> None:
         body = {
@@ -114,11 +114,16 @@ class PullLoop:
         await stop.wait()
         self._arrived.put_nowait(None)
 
-    async def _drain(self) -> None:
+    async def _drain(self, *, gives_back: bool) -> None:
         while not self._arrived.empty():
             msg = self._arrived.get_nowait()
             if msg is not None and (msg.headers or {}).get("Status") is None:
                 with suppress(Exception):
                     await msg.nak()
+        if gives_back:
+            # A task that is cancelled before its first step never runs, and would give nothing back.
+            await asyncio.sleep(0)
+            for hand in self._hands:
+                hand.cancel()
         if self._hands:
             await asyncio.gather(*self._hands, return_exceptions=True)

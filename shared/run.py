@@ -55,14 +55,17 @@ async def serve(
         async with asyncio.TaskGroup() as group:
             group.create_task(stop.wait())
             if service.handlers:
-                group.create_task(_consume(bus, service.name, deliveries.handle, settings, stop))
+                handle, back = deliveries.handle, service.gives_back
+                group.create_task(_consume(bus, service.name, handle, settings, stop, gives_back=back))
             if topology.node(service.name).reads is topology.INTAKE_TYPE:
                 group.create_task(_consume(bus, topology.INTAKE_CONSUMER, deliveries.adopt, settings, stop))
     log.info("stopped", service=service.name)
 
 
-async def _consume(bus: Bus, durable: str, handle: Any, settings: CommonSettings, stop: asyncio.Event) -> None:
-    await bus.consume(durable, handle, concurrency=settings.concurrency, stop=stop)
+async def _consume(
+    bus: Bus, durable: str, handle: Any, settings: CommonSettings, stop: asyncio.Event, *, gives_back: bool = False
+) -> None:
+    await bus.consume(durable, handle, concurrency=settings.concurrency, stop=stop, gives_back=gives_back)
 
 
 async def _until_signal(service: Service[Any, Any], settings: CommonSettings) -> None:

@@ -26,9 +26,11 @@ class Service(Generic[SettingsT, DepsT]):
 
     A handler returns the next events (one, several or none); the bus publishes them, then acks. The author
     writes no subject, ack, id, retry or loop. `handlers` is empty for the gateway, whose `connect` serves HTTP.
+    With `gives_back` what is in hand at the end is not finished but given back: for a handler that only waits.
     """
 
     name: str
     settings: type[SettingsT]
     connect: Callable[[SettingsT, Bus], AbstractAsyncContextManager[DepsT]]
     handlers: Mapping[type[Event], Callable[[Any, DepsT], Awaitable[Answer]]]
+    gives_back: bool = False

@@ -48,6 +48,29 @@ class GitLabSettings(Environment):
         return urlsplit(self.gitlab_url).netloc
 
 
+class PortalSettings(Environment):
+    """Where the gateway is, as those see it who are not beside it."""
+
+    portal_url: str = Field("", description="base URL of the gateway as people reach it; commits link to the run there")
+
+    def run_name(self, run_id: str) -> str:
+        """The page of a run; its id where PORTAL_URL is not set."""
+        return f"{self.portal_url.rstrip('/')}/runs/{run_id}" if self.portal_url else run_id
+
+
+class WebhookSettings(PortalSettings):
+    """How GitLab reaches the gateway."""
+
+    gateway_url: str = Field("", description="base URL of the gateway as GitLab reaches it; empty: PORTAL_URL")
+    webhook_secret: SecretStr = Field(SecretStr(""), description="what GitLab's webhooks carry in X-Gitlab-Token")
+
+    @property
+    def webhook_url(self) -> str:
+        """Where GitLab sends its webhooks; empty where neither URL is set."""
+        base = self.gateway_url or self.portal_url
+        return f"{base.rstrip('/')}/api/v1/webhooks/gitlab" if base else ""
+
+
 class NamingSettings(Environment):
     """What images are called in the private registry."""
 

@@ -38,7 +38,7 @@ TOPOLOGY: tuple[Node, ...] = (
     Node("retriever", events.RepoAnalyzed, (events.TemplateResolved, events.RunFailed)),
     Node("generator", events.TemplateResolved, (events.FilesGenerated, events.RunFailed)),
     Node("seeder", events.FilesGenerated, (events.ImagesSeeded, events.RunFailed)),
-    Node("committer", events.ImagesSeeded, (events.CommitCreated, events.RunFailed)),
+    Node("committer", events.ImagesSeeded, (events.CommitCreated, events.PipelineFailed, events.RunFailed)),
     Node("monitor", events.CommitCreated, (events.PipelinePassed, events.PipelineFailed, events.RunFailed)),
     Node("healer", events.PipelineFailed, (events.FilesGenerated, events.RunFailed)),
     Node("learner", events.PipelinePassed, (events.TemplateStored, events.RunFailed)),

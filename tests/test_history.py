@@ -108,6 +108,25 @@ def test_a_cancelled_run_stays_cancelled() -> None:
     assert run.status == "cancelled"
 
 
+def test_a_commit_that_lint_refused_is_none() -> None:
+    """The attempt before it had a commit, which is still the newest one."""
+    refused = PipelineFailed(
+        run_id=RUN, attempt=2, proposal=PROPOSAL, outcome="yaml_error", pipeline=Pipeline(status="none")
+    )
+    run = fold(stored(SUBMITTED, FAILED, refused))
+    assert (run.commit, run.pipeline) == (COMMIT, Pipeline(status="none"))
+
+
+def test_where_no_pipeline_was_wanted_the_commit_is_the_end() -> None:
+    """Committed is not passed; a person's retry opens the run again."""
+    submission = SUBMISSION.model_copy(update={"skip_ci": True})
+    proposal = PROPOSAL.model_copy(update={"submission": submission})
+    committed = CommitCreated(run_id=RUN, proposal=proposal, commit=COMMIT)
+    assert fold(stored(SUBMITTED, committed)).status == "committed"
+    retried = FilesGenerated(run_id=RUN, attempt=2, proposal=proposal)
+    assert fold(stored(SUBMITTED, committed, retried)).status == "running"
+
+
 def test_no_events_are_an_empty_run() -> None:
     """Nothing is made up."""
     assert fold([]) == Run()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 GIT_SECONDS = 60.0
+# GitLab takes `git push -o`; what the options say is not heeded here.
+PUSH_OPTIONS = "receive.advertisePushOptions"
 FIELD, RECORD = "\x1f", "\x1e"
 TRAILERS = "%(trailers:only=true,unfold=true,separator=%x1d,key_value_separator=%x1c)"
 LOG_FORMAT = FIELD.join(["%H", "%P", "%an", "%ae", "%aI", "%cn", "%ce", "%cI", TRAILERS, "%B"]) + RECORD
@@ -80,7 +82,7 @@ class Repository:
     async def create(self, default_branch: str) -> None:
         """Make it, empty; clones may be partial, as on GitLab."""
         await _git(None, "init", "--quiet", "--bare", f"--initial-branch={default_branch}", str(self.path))
-        for key in ("uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant", "http.receivepack"):
+        for key in ("uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant", "http.receivepack", PUSH_OPTIONS):
             await self.git("config", key, "true")
 
     def remove(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from services.gateway import decide
+from services.gateway import decide, webhooks
 from services.gateway.settings import Settings
 from shared.bus import Bus
 from shared.errors import Reject, Retry
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 BUS = web.AppKey("bus", Bus)
 TOKEN = web.AppKey("token", str)
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+# A webhook has no bearer token but its own secret.
+OPEN_PATHS = frozenset({"/healthz", "/readyz", webhooks.PATH})
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ def application(settings: Settings, bus: Bus) -> web.Application:
     app.router.add_post("/api/v1/pipeline/workflow", submit)
     app.router.add_get("/api/v1/runs/{run_id}", show_run)
     app.router.add_get("/api/v1/runs/{run_id}/events", show_events)
+    hooks = webhooks.Webhooks(bus, settings.webhook_secret.get_secret_value())
+    app.router.add_post(webhooks.PATH, hooks.take)
     app.router.add_get("/healthz", healthy)
     app.router.add_get("/readyz", ready)
     return app

@@ -2,10 +2,10 @@
 
 from pydantic import Field, SecretStr
 
-from shared.settings import CommonSettings
+from shared.settings import CommonSettings, WebhookSettings
 
 
-class Settings(CommonSettings):
+class Settings(CommonSettings, WebhookSettings):
     """Where the API listens and who may use it."""
 
     gateway_host: str = Field("127.0.0.1", description="address to listen on; beyond loopback a token is required")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from services.healer.region import REGION_LINES, WIDE_LINES, Line, failing_region, lines_of
 from services.healer.table import FAILURE_REASONS, TABLE, UNKNOWN, Row
+from shared.ci.region import REGION_LINES, WIDE_LINES, Line, failing_region, lines_of
 from shared.ci.stages import STAGES
 from shared.events import Evidence
 

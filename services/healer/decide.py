@@ -59,6 +59,7 @@ OUTCOMES: dict[str, str] = {
     "skipped": "GitLab skipped the pipeline (a [skip ci] in the message, or rules that let nothing run)",
     "no_pipeline": "GitLab made no pipeline for the commit; check that CI is on and that the rules let jobs run",
     "blocked": "the pipeline waits for a person (a manual job); start or remove it on GitLab",
+    "stuck": "no runner takes the jobs; start one with the tags they name, or raise STUCK_AFTER, then retry the run",
     "deadline": "the pipeline did not end in time; check that a runner takes its jobs, or raise the time limit",
 }
 
@@ -98,7 +99,7 @@ def objection(
     """Why this repair must not be made, or None: not again, not the same files, not weaker, not with errors."""
     before = event.proposal.files
     if fix.rerun:
-        if event.pipeline.id is None:
+        if event.pipeline.id is None or event.commit is None:
             return "there is no pipeline to run again"
         tried = _was_tried(event, diagnosis, fix.strategy)
         return "the same pipeline ran again already and failed in the same way" if tried else None
@@ -135,11 +136,19 @@ def repaired(event: PipelineFailed, diagnosis: Diagnosis, fix: Fix, rounds: Sequ
         "files": fix.files,
         "repairs": (*proposal.repairs, repair),
         "rounds": (*proposal.rounds, *rounds),
-        "rerun": Rerun(commit=event.commit, pipeline_id=event.pipeline.id or 0) if fix.rerun else None,
+        "rerun": _rerun(event) if fix.rerun else None,
         "origin": _origin(proposal.origin, fix),
         "model": fix.author if fix.strategy == MODEL else proposal.model,
     }
     return FilesGenerated(run_id=event.run_id, attempt=event.attempt + 1, proposal=proposal.model_copy(update=changes))
+
+
+def _rerun(event: PipelineFailed) -> Rerun | None:
+    """The pipeline once more; its newest job now tells later whether GitLab has begun."""
+    if event.commit is None or event.pipeline.id is None:
+        return None
+    newest = max((job.id for job in event.pipeline.jobs), default=0)
+    return Rerun(commit=event.commit, pipeline_id=event.pipeline.id, last_job_id=newest)
 
 
 def given_up(

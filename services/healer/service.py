@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from services.healer import decide, model
 from services.healer.classify import Diagnosis, root_cause
-from services.healer.region import failing_region, lines_of
 from services.healer.settings import Settings
 from services.healer.strategies import image_not_found
 from services.healer.strategies.image_not_found import Tags
@@ -19,6 +18,7 @@ from shared.adapters.registry import RegistryClient
 from shared.adapters.sources import SourceClients
 from shared.asking import ask
 from shared.ci.images import parse
+from shared.ci.region import failing_region, lines_of
 from shared.errors import Reject, Retry
 from shared.events import FilesGenerated, PipelineFailed, RunFailed
 from shared.progress import progress_of

@@ -9,16 +9,9 @@ token goes to GitLab's own host alone, through the environment.
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import signal
-import tempfile
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shared.adapters import git_policy
+from shared.adapters import git_policy, git_run
 from shared.adapters.git_objects import Objects
 from shared.adapters.git_policy import SCP_LIKE
 from shared.errors import Reject
@@ -26,26 +19,15 @@ from shared.errors import Reject
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from shared.adapters.git_policy import Remote
+    from shared.adapters.git_run import Clone
     from shared.ports import Snapshot
     from shared.settings import GitLabSettings, SourceSettings
 
 __all__ = ["SCP_LIKE", "GitSource"]
 
-WATCH_SECONDS = 0.25
 FETCH = ("fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules")
 # Without the entry of a promisor no command fetches on its own what is not here.
 PLAIN_CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
-
-
-@dataclass(frozen=True)
-class Clone:
-    """One repository on its way: where from, which ref, the bare repository, and git's environment."""
-
-    remote: Remote
-    ref: str | None
-    folder: Path
-    env: dict[str, str]
 
 
 class GitSource:
@@ -69,30 +51,17 @@ class GitSource:
 
         Raises Reject where the policy, a limit or the other side says no, Retry where the host does not answer.
         """
-        if ref is not None and (ref.startswith("-") or not ref.isprintable() or " " in ref):
-            raise Reject(f"{ref!r} is no name of a branch, tag or commit")
+        git_policy.check_ref(ref)
         remote = git_policy.allowed(url, self._settings, self._gitlab)
         await git_policy.check_addresses(remote, self._settings)
-        with tempfile.TemporaryDirectory(prefix="greenrun-clone-", ignore_cleanup_errors=True) as name:
-            folder = Path(name)
-            watching = asyncio.create_task(self._limit(remote, folder))
-            reading = asyncio.create_task(self._read(remote, ref, folder))
-            try:
-                await asyncio.wait({watching, reading}, return_when=asyncio.FIRST_COMPLETED)
-                if watching.done():
-                    watching.result()
-                return await reading
-            finally:
-                for task in (watching, reading):
-                    task.cancel()
-                await asyncio.gather(watching, reading, return_exceptions=True)
+        env = git_policy.environment(remote, self._settings, self._gitlab)
+        return await git_run.guarded(remote, ref, env, self._settings, self._read)
 
-    async def _read(self, remote: Remote, ref: str | None, folder: Path) -> Snapshot:
-        clone = Clone(remote, ref, folder, git_policy.environment(remote, self._settings, self._gitlab))
-        await _run(["git", "init", "--quiet", "--bare", str(folder)], clone.env)
-        await self._fetch(clone, [*FETCH, "--filter=blob:none", "--", remote.url, ref or "HEAD"])
-        (folder / "config").write_text(PLAIN_CONFIG)
-        objects = await asyncio.to_thread(Objects.read, folder, self._settings)
+    async def _read(self, clone: Clone) -> Snapshot:
+        await clone.init()
+        await clone.fetch([*FETCH, "--filter=blob:none", "--", clone.remote.url, clone.ref or "HEAD"])
+        (clone.folder / "config").write_text(PLAIN_CONFIG)
+        objects = await asyncio.to_thread(Objects.read, clone.folder, self._settings)
         missing = objects.missing(self._wanted, self._counted)
         if missing:
             objects = await self._complete(clone, objects, missing)
@@ -102,65 +71,10 @@ class GitSource:
         """The objects with these blobs; of a server that gives no single blobs, with all."""
         single = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--stdin", "--", clone.remote.url]
         try:
-            await self._fetch(clone, single, "\n".join(missing))
+            await clone.fetch(single, "\n".join(missing))
         except Reject as refusal:
             if "unadvertised" not in refusal.evidence:
                 raise
-            await self._fetch(clone, [*FETCH, "--refetch", "--", clone.remote.url, clone.ref or "HEAD"])
+            await clone.fetch([*FETCH, "--refetch", "--", clone.remote.url, clone.ref or "HEAD"])
             return await asyncio.to_thread(Objects.read, clone.folder, self._settings)
         return await asyncio.to_thread(Objects.read, clone.folder, self._settings, objects.sha)
-
-    async def _fetch(self, clone: Clone, arguments: list[str], asked: str = "") -> None:
-        """One fetch into the bare repository; what git says at its end is translated."""
-        command = [*self._bounded(), "git", f"--git-dir={clone.folder}", *arguments]
-        code, words = await _run(command, clone.env, asked)
-        if code:
-            raise git_policy.translated(words, clone.remote, clone.ref)
-        await self._check_bytes(clone.remote, clone.folder)
-
-    def _bounded(self) -> list[str]:
-        """What stands before git: a few bytes on the wire can unpack to objects of any size."""
-        program = shutil.which("prlimit")
-        return [program, f"--as={self._settings.clone_max_memory}"] if program else []
-
-    async def _check_bytes(self, remote: Remote, folder: Path) -> None:
-        limit = self._settings.clone_max_bytes
-        if await asyncio.to_thread(_bytes_below, folder) > limit:
-            raise Reject(f"{remote.url} is larger than the limit CLONE_MAX_BYTES={limit}; raise it if that is meant")
-
-    async def _limit(self, remote: Remote, folder: Path) -> None:
-        """Raise when the fetch has taken too long or too much; runs beside it."""
-        seconds = self._settings.clone_timeout
-        deadline = asyncio.get_running_loop().time() + seconds
-        while (left := deadline - asyncio.get_running_loop().time()) > 0:
-            await asyncio.sleep(min(WATCH_SECONDS, left))
-            await self._check_bytes(remote, folder)
-        raise Reject(f"cloning {remote.url} takes longer than the limit CLONE_TIMEOUT={seconds} s")
-
-
-async def _run(command: list[str], env: dict[str, str], asked: str = "") -> tuple[int, str]:
-    """Exit code and last words; with the task the whole process group ends."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        env=env,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        _, words = await process.communicate(asked.encode())
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-    return process.returncode or 0, words.decode(errors="replace")
-
-
-def _bytes_below(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        with suppress(OSError):
-            total += path.stat().st_size
-    return total

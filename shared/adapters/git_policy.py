@@ -70,6 +70,12 @@ def allowed(url: str, settings: SourceSettings, gitlab: GitLabSettings) -> Remot
     return Remote(url if scp else urlunsplit(parts), host, port, is_ours)
 
 
+def check_ref(ref: str | None) -> None:
+    """Reject what git would not take for a name."""
+    if ref is not None and (ref.startswith("-") or not ref.isprintable() or " " in ref):
+        raise Reject(f"{ref!r} is no name of a branch, tag or commit")
+
+
 async def check_addresses(remote: Remote, settings: SourceSettings) -> None:
     """Reject a host that resolves into a private range, unless it is GitLab's own or the setting allows it."""
     if remote.ours or settings.allow_private_addresses:

@@ -10,26 +10,42 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import gitlab
 import requests
 from gitlab.exceptions import GitlabError, GitlabGetError
 
-from shared.adapters.gitlab_errors import NOT_FOUND, TO_COMMIT, TO_READ, TO_RETRY, slow_down, translated
+from shared.adapters.gitlab_errors import (
+    FORBIDDEN,
+    NOT_FOUND,
+    TO_COMMIT,
+    TO_CREATE,
+    TO_READ,
+    TO_RETRY,
+    slow_down,
+    translated,
+)
+from shared.adapters.gitlab_shapes import action_of, commit_of, listed_pipeline, pipeline_of, project_of
 from shared.errors import Reject, Retry
-from shared.events import Commit, Job, Pipeline
-from shared.ports import Project
+from shared.events import AUTHOR
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Sequence
+    from datetime import datetime
 
-    from shared.ports import FileChange
+    from shared.events import Commit, Job, Pipeline
+    from shared.ports import FileChange, Message, Project
     from shared.settings import GitLabSettings
 
 THREADS = 8
-COMMITS_LOOKED_AT = 50
 PAGE = 100
+FEW = 10
+# What is read of a list that others make longer while it is read.
+COMMITS_LOOKED_AT = 1000
+PIPELINES_LOOKED_AT = 1000
 # The failure stands at the end of a trace; GitLab itself keeps up to 100 MB of it.
 TRACE_BYTES = 16 * 1024 * 1024
 CHUNK = 64 * 1024
@@ -68,14 +84,50 @@ class GitLabClient:
 
     async def project(self, path_or_id: str) -> Project:
         """The project by id or full path; Reject where the token sees none."""
-
-        def read() -> Project:
-            found = self._api().projects.get(path_or_id)
-            return Project(found.id, found.path_with_namespace, found.default_branch, found.web_url)
-
-        advice = "create it, name another with --project, or make the token's user a member"
+        advice = "create it (--create-project), name another with --project, or make the token's user a member"
         missing = f"{self._url} has no project {path_or_id} that this token sees; {advice}"
-        return await self._call(read, missing=missing)
+        return await self.call(lambda api: project_of(api.projects.get(path_or_id)), missing=missing)
+
+    async def find_project(self, path_or_id: str) -> Project | None:
+        """The project by id or full path; None where the token sees none."""
+
+        def read(api: gitlab.Gitlab) -> Project | None:
+            found = _unless_missing(lambda: api.projects.get(path_or_id))
+            return None if found is None else project_of(found)
+
+        return await self.call(read)
+
+    async def create_project(self, path: str) -> Project:
+        """A new, private, empty project, or the one that has this path already.
+
+        Reject where the namespace is not there or the token may not create projects in it. Never repeated here.
+        """
+        namespace, _, name = path.strip("/").rpartition("/")
+        missing = f"{self._url} has no group or user {namespace} that this token sees; create the group first"
+        owner = await self.call(lambda api: api.namespaces.get(namespace).id, missing=missing)
+        body = {"name": name, "path": name, "namespace_id": owner, "visibility": "private"}
+        try:
+            return await self.call(lambda api: project_of(api.projects.create(body)), needs=TO_CREATE)
+        except (Retry, Reject):
+            # The answer may have been lost, or a rival was first: the path is then taken.
+            found = await self.find_project(path)
+            if found is None:
+                raise
+            return found
+
+    async def lint(self, project_id: int, pipeline: str) -> tuple[str, ...]:
+        """What GitLab's own lint says against a pipeline file; empty where it takes it, or the token may not ask."""
+
+        def ask(api: gitlab.Gitlab) -> tuple[str, ...]:
+            try:
+                answer = _lazy(api, project_id).ci_lint.create({"content": pipeline})
+            except GitlabError as error:
+                if error.response_code in (FORBIDDEN, NOT_FOUND):
+                    return ()
+                raise
+            return () if answer.valid else tuple(map(str, answer.errors)) or ("no reason was given",)
+
+        return await self.call(ask)
 
     async def files_at(self, project_id: int, ref: str, paths: Sequence[str]) -> dict[str, str]:
         """Path → content for those of `paths` that exist at `ref`; empty where the ref does not exist."""
@@ -88,73 +140,84 @@ class GitLabClient:
         return {path: str(file.last_commit_id) for path, file in found.items()}
 
     async def _files(self, project_id: int, ref: str, paths: Sequence[str]) -> dict[str, Any]:
-        def read() -> dict[str, Any]:
-            files = self._project(project_id).files
-            found = {}
-            for path in paths:
-                try:
-                    found[path] = files.get(path, ref=ref)
-                except GitlabGetError as error:
-                    if error.response_code != NOT_FOUND:
-                        raise
-            return found
+        def read(api: gitlab.Gitlab) -> dict[str, Any]:
+            files = _lazy(api, project_id).files
+            found = {path: _unless_missing(partial(files.get, path, ref=ref)) for path in paths}
+            return {path: file for path, file in found.items() if file is not None}
 
-        return await self._call(read)
+        return await self.call(read)
 
-    async def find_commit(self, project: Project, branch: str, trailer: str) -> Commit | None:
-        """The newest commit of the branch with this trailer line; None where branch or commit is missing."""
+    async def find_commit(self, project: Project, branch: str, trailer: str, since: datetime) -> Commit | None:
+        """The newest commit of the branch since then with this trailer line; None where branch or commit is missing."""
+        wanted = {"ref_name": branch, "since": since.isoformat(), "per_page": PAGE, "iterator": True}
 
-        def read() -> Commit | None:
-            commits = self._project(project.id).commits
+        def read(api: gitlab.Gitlab) -> Commit | None:
             try:
-                newest = commits.list(ref_name=branch, per_page=COMMITS_LOOKED_AT, page=1, get_all=False)
+                commits = islice(_lazy(api, project.id).commits.list(**wanted), COMMITS_LOOKED_AT)
+                found = (one for one in commits if trailer in one.message.splitlines())
+                return next((commit_of(one, project, branch) for one in found), None)
             except GitlabError as error:
                 if error.response_code == NOT_FOUND:
                     return None
                 raise
-            found = (one for one in newest if trailer in one.message.splitlines())
-            return next((_commit(one, project, branch) for one in found), None)
 
-        return await self._call(read)
+        return await self.call(read)
 
     async def commit(
-        self, project: Project, branch: str, start_branch: str | None, message: str, changes: Sequence[FileChange]
+        self, project: Project, branch: str, start_branch: str | None, message: Message, changes: Sequence[FileChange]
     ) -> Commit:
         """One commit with all changes; `start_branch` creates the branch. Never repeated here.
 
         Reject where the branch is not as the changes assume (a file is there already, or newer than `last_commit_id`).
         """
-        body: dict[str, Any] = {"branch": branch, "commit_message": message}
-        body["actions"] = [_action(change) for change in changes]
+        body: dict[str, Any] = {"branch": branch, "commit_message": message.text}
+        body["actions"] = [action_of(change) for change in changes]
         if start_branch is not None:
             body["start_branch"] = start_branch
+        if message.author and (author := AUTHOR.fullmatch(message.author)):
+            body |= {"author_name": author[1], "author_email": author[2]}
 
-        def write() -> Commit:
-            return _commit(self._project(project.id).commits.create(body), project, branch)
+        def write(api: gitlab.Gitlab) -> Commit:
+            return commit_of(_lazy(api, project.id).commits.create(body), project, branch)
 
-        return await self._call(write, needs=TO_COMMIT)
+        return await self.call(write, needs=TO_COMMIT)
 
-    async def pipeline_of(self, project_id: int, sha: str) -> Pipeline | None:
-        """The newest pipeline of a commit with all its jobs (latest attempts); None while there is none."""
+    async def pipelines_of(
+        self, project_id: int, shas: Collection[str], since: datetime
+    ) -> dict[str, tuple[Pipeline, ...]]:
+        """Commit → its pipelines, newest first, without jobs and YAML errors; commits that have none are left out.
 
-        def read() -> Pipeline | None:
-            pipelines = self._project(project_id).pipelines
-            found = pipelines.list(sha=sha, order_by="id", sort="desc", per_page=1, page=1, get_all=False)
-            return _pipeline(pipelines.get(found[0].id)) if found else None
+        One request for one commit, and for many as many as a list of all that were updated since then has pages.
+        """
+        wanted: dict[str, Any] = {"order_by": "id", "sort": "desc"}
+        if len(shas) == 1:
+            wanted |= {"sha": next(iter(shas)), "per_page": FEW, "get_all": False}
+        else:
+            wanted |= {"updated_after": since.isoformat(), "per_page": PAGE, "iterator": True}
 
-        return await self._call(read)
+        def read(api: gitlab.Gitlab) -> dict[str, tuple[Pipeline, ...]]:
+            found: dict[str, tuple[Pipeline, ...]] = {}
+            for one in islice(_lazy(api, project_id).pipelines.list(**wanted), PIPELINES_LOOKED_AT):
+                if one.sha in shas:
+                    found[one.sha] = (*found.get(one.sha, ()), listed_pipeline(one))
+            return found
+
+        return await self.call(read)
 
     async def pipeline(self, project_id: int, pipeline_id: int) -> Pipeline:
         """One pipeline with all its jobs (latest attempts)."""
         missing = f"the pipeline {pipeline_id} is gone from {self._url}"
-        return await self._call(
-            lambda: _pipeline(self._project(project_id).pipelines.get(pipeline_id)), missing=missing
-        )
+
+        def read(api: gitlab.Gitlab) -> Pipeline:
+            found = _lazy(api, project_id).pipelines.get(pipeline_id)
+            return pipeline_of(found, found.jobs.list(get_all=True, per_page=PAGE))
+
+        return await self.call(read, missing=missing)
 
     async def trace(self, project_id: int, job: Job) -> bytes:
         """The trace of a job, of a very long one the end; empty where it has none, or it was erased."""
 
-        def read() -> bytes:
+        def read(api: gitlab.Gitlab) -> bytes:
             kept = bytearray()
 
             def keep(chunk: bytes) -> None:
@@ -163,26 +226,23 @@ class GitLabClient:
                     del kept[:-TRACE_BYTES]
 
             try:
-                job_of = self._project(project_id).jobs.get(job.id, lazy=True)
+                job_of = _lazy(api, project_id).jobs.get(job.id, lazy=True)
                 job_of.trace(streamed=True, action=keep, chunk_size=CHUNK)
             except GitlabGetError as error:
                 if error.response_code != NOT_FOUND:
                     raise
             return bytes(kept[-TRACE_BYTES:])
 
-        return await self._call(read)
+        return await self.call(read)
 
     async def retry_pipeline(self, project_id: int, pipeline_id: int) -> None:
         """Run the failed jobs of a pipeline again. Never repeated here."""
         missing = f"the pipeline {pipeline_id} is gone from {self._url}; retry the run from its commit"
-        await self._call(
-            lambda: self._project(project_id).pipelines.get(pipeline_id, lazy=True).retry(),
+        await self.call(
+            lambda api: _lazy(api, project_id).pipelines.get(pipeline_id, lazy=True).retry(),
             needs=TO_RETRY,
             missing=missing,
         )
-
-    def _project(self, project_id: int) -> Any:
-        return self._api().projects.get(project_id, lazy=True)
 
     def _api(self) -> gitlab.Gitlab:
         """The client of the thread that asks."""
@@ -201,10 +261,13 @@ class GitLabClient:
         api: gitlab.Gitlab = self._thread.api
         return api
 
-    async def _call(self, work: Callable[[], T], *, needs: str = TO_READ, missing: str = "") -> T:
-        """The work's result in a thread; its errors in greenrun's terms, `missing` for a 404."""
+    async def call(self, work: Callable[[gitlab.Gitlab], T], *, needs: str = TO_READ, missing: str = "") -> T:
+        """What the work returns, done in a thread with that thread's client; its errors in greenrun's terms.
+
+        `needs` is what the token must have, `missing` the sentence for a 404. For the adapters beside this one.
+        """
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: work(self._api()))
         except WRONG_ADDRESS as error:
             raise Reject(
                 f"GITLAB_URL {self._url} is no address; set it to http(s)://host", evidence=str(error)
@@ -215,37 +278,16 @@ class GitLabClient:
             raise translated(error, self._url, needs=needs, missing=missing) from error
 
 
-def _action(change: FileChange) -> dict[str, str]:
-    action = {"action": change.action, "file_path": change.path, "content": change.content}
-    # GitLab refuses the update where another commit changed the file since (Files::MultiService).
-    return action | ({"last_commit_id": change.last_commit_id} if change.last_commit_id else {})
+def _lazy(api: gitlab.Gitlab, project_id: int) -> Any:
+    """The project without asking for it."""
+    return api.projects.get(project_id, lazy=True)
 
 
-def _commit(found: Any, project: Project, branch: str) -> Commit:
-    return Commit(project_id=project.id, project_path=project.path, branch=branch, sha=found.id, web_url=found.web_url)
-
-
-def _pipeline(found: Any) -> Pipeline:
-    # A retry in mid-listing moves jobs to the next page: the same job may come twice.
-    jobs = {job.id: _job(job) for job in found.jobs.list(get_all=True, per_page=PAGE)}
-    return Pipeline(
-        id=found.id,
-        status=found.status,
-        web_url=found.web_url,
-        yaml_errors=getattr(found, "yaml_errors", None),
-        duration=getattr(found, "duration", None),
-        jobs=tuple(jobs[key] for key in sorted(jobs)),
-    )
-
-
-def _job(found: Any) -> Job:
-    return Job(
-        id=found.id,
-        name=found.name,
-        stage=found.stage,
-        status=found.status,
-        allow_failure=found.allow_failure,
-        failure_reason=getattr(found, "failure_reason", None),
-        duration=getattr(found, "duration", None),
-        web_url=found.web_url,
-    )
+def _unless_missing(read: Callable[[], Any]) -> Any:
+    """What is read; None where GitLab has none."""
+    try:
+        return read()
+    except GitlabGetError as error:
+        if error.response_code != NOT_FOUND:
+            raise
+    return None

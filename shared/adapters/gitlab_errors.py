@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 REQUEST_TIMEOUT = 408
 FORBIDDEN = 403
 NOT_FOUND = 404
+CONFLICT = 409
 TOO_MANY = 429
 SERVER_FAULT = 500
 
 # What the token needs (GitLab's permission table; ../shared/reference/gitlab.md).
 TO_READ = "the scope read_api and the role Reporter in the project"
 TO_COMMIT = "the scope api and the role Developer in the project, and the branch must not be protected against it"
+TO_CREATE = "the scope api and the right to create projects in that group"
+TO_MERGE = "the scope api and the role Developer in the project"
+TO_HOOK = "the scope api and the role Maintainer in the project, which webhooks need"
 TO_RETRY = "the scope api and the role Developer in the project"
 
 

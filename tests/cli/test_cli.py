@@ -76,6 +76,22 @@ async def test_submit_and_watch_follow_the_run_to_green(cli: Cli) -> None:
         assert word in done.out
 
 
+async def test_submit_says_where_and_how_to_commit(cli: Cli) -> None:
+    """The run ends with the commit, on the branch that was named; what cannot be is a wrong call."""
+    url = await cli.project("cli/options")
+    done = await cli("submit", url, "--branch", "ci/green", "--skip-ci", "--author", "Ada <ada@example.com>", "--watch")
+    assert done.code == 0, done.err
+    for word in ("on ci/green", "no pipeline was wanted", "committed"):
+        assert word in done.out
+    for wrong in (
+        ("--author", "Ada"),
+        ("--branch", "a b"),
+        ("--create-project", "empty"),
+        ("--create-project", "fork"),
+    ):
+        assert (await cli("submit", url, *wrong)).code == 2
+
+
 async def test_json_is_one_event_a_line(cli: Cli) -> None:
     """What a script reads: events while watching, documents otherwise."""
     submitted = await cli("submit", await cli.project("cli/json"), "--json")

@@ -12,6 +12,8 @@ from aiohttp import web
 from sandbox.gitlab.server import GitLabServer
 from services.committer.decide import trailer
 from services.committer.service import Deps, commit
+from services.committer.settings import Settings
+from shared.adapters.git_import import GitImport
 from shared.adapters.gitlab import GitLabClient
 from shared.errors import Reject, Retry
 from shared.events import (
@@ -29,10 +31,10 @@ from shared.events import (
     Submission,
     new_run_id,
 )
-from shared.ports import FileChange, GitLab, Project
+from shared.ports import FileChange, GitLab, Message, Project
 from tests.committer.conftest import PROJECT, Proxy, drop, settings
 from tests.facts import COMMIT, PROPOSAL
-from tests.fakes.gitlab import FakeGitLab
+from tests.fakes.gitlab import FakeGitLab, FakeMergeRequests
 
 GITLAB = "https://gitlab.example"
 PREFIX = "feature/ai-pipeline-"
@@ -51,9 +53,10 @@ def seeded(run_id: str, attempt: int = 1, of: Proposal | None = None) -> ImagesS
     return ImagesSeeded(run_id=run_id, attempt=attempt, proposal=of or proposal())
 
 
-def deps(gitlab: GitLab) -> Deps:
+def deps(gitlab: GitLab, merge_requests: FakeMergeRequests | None = None, url: str = GITLAB) -> Deps:
     """With this GitLab."""
-    return Deps(gitlab, GITLAB, PREFIX)
+    chosen = Settings(gitlab_url=url, nexus_registry="registry.example")
+    return Deps(gitlab, merge_requests or FakeMergeRequests(), GitImport(chosen, chosen), chosen)
 
 
 async def committed(event: ImagesSeeded, gitlab: GitLab) -> CommitCreated:
@@ -98,7 +101,8 @@ async def test_an_answer_that_was_lost_is_looked_for(server: GitLabServer, proxy
     proxy.after["POST"] = drop
     answer = await committed(seeded(new_run_id()), behind)
     assert log(server, answer.commit.branch) == [answer.commit.sha]
-    assert [line for line in proxy.seen if line.startswith("POST")] == ["POST /api/v4/projects/1/repository/commits"]
+    commits = [line for line in proxy.seen if line == "POST /api/v4/projects/1/repository/commits"]
+    assert len(commits) == 1
 
 
 async def test_a_commit_that_never_arrived_is_retried_by_delivery(
@@ -181,7 +185,7 @@ class Rival(FakeGitLab):
     rival: ImagesSeeded | None = None
 
     async def commit(
-        self, project: Project, branch: str, start_branch: str | None, message: str, changes: Sequence[FileChange]
+        self, project: Project, branch: str, start_branch: str | None, message: Message, changes: Sequence[FileChange]
     ) -> Commit:
         """First the rival's, once."""
         rival, self.rival = self.rival, None

@@ -8,10 +8,15 @@ import pytest
 from ulid import ULID
 
 from services.committer.decide import Held, branch_name, changes, message, project_path, trailer
-from shared.events import Evidence, Repair, Submission
+from shared.events import Evidence, ImagesSeeded, Proposal, Repair, Submission
 from tests.facts import PROPOSAL
 
 EVENT = "images.seeded.RUN.2"
+
+
+def said(proposal: Proposal) -> str:
+    """The message of a commit of the second attempt."""
+    return message(ImagesSeeded(run_id="RUN", attempt=2, proposal=proposal), "http://portal/runs/RUN").text
 
 
 @pytest.mark.parametrize(
@@ -87,7 +92,7 @@ def test_the_message_says_how_the_files_came_about() -> None:
             "repairs": (repair(1, "first"), repair(2, "more time for test")),
         }
     )
-    assert message(proposal, EVENT, 2).splitlines() == [
+    assert said(proposal).splitlines() == [
         "[RAG + LLM] more time for test",
         "",
         "Decision: chromadb-reference",
@@ -95,6 +100,7 @@ def test_the_message_says_how_the_files_came_about() -> None:
         "Template: golden",
         "Model: m5",
         "Repair: timeout_error in test: more time, by rules",
+        "Run: http://portal/runs/RUN",
         "",
         trailer(EVENT),
     ]
@@ -104,7 +110,7 @@ def test_the_message_says_how_the_files_came_about() -> None:
 def test_no_text_from_outside_keeps_the_pipeline_from_running(mark: str) -> None:
     """A job's name or a model's summary may hold what makes GitLab skip the pipeline."""
     proposal = PROPOSAL.model_copy(update={"repairs": (repair(2, f"mend {mark} it", job=f"a {mark}"),)})
-    text = message(proposal, EVENT, 2).lower()
+    text = said(proposal).lower()
     assert not any(f"[{words}]" in text for words in ("skip ci", "ci skip", "skip-ci", "ci_skip"))
 
 
@@ -112,7 +118,7 @@ def test_no_text_from_outside_is_a_trailer() -> None:
     """A line break in a summary or a template's id starts no line of its own: another event's trailer is not forged."""
     forged = trailer("images.seeded.OTHER.1")
     proposal = PROPOSAL.model_copy(update={"template_id": f"x\n{forged}", "repairs": (repair(2, f"a\n{forged}"),)})
-    assert forged not in message(proposal, EVENT, 2).splitlines()
+    assert forged not in said(proposal).splitlines()
 
 
 def test_each_file_is_created_or_updated_by_what_the_branch_holds() -> None:

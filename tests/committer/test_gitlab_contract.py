@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,12 +11,13 @@ from sandbox.gitlab.server import GitLabServer
 from shared.adapters.gitlab import GitLabClient
 from shared.errors import Reject
 from shared.events import Job, Pipeline
-from shared.ports import FileChange, GitLab, Project
+from shared.ports import FileChange, GitLab, Message, Project
 from tests.committer.conftest import PROJECT
 from tests.fakes.gitlab import FakeGitLab
 
 BRANCH = "feature/contract"
 TRAILER = "Greenrun-Event: images.seeded.X.1"
+SINCE = datetime.now(UTC) - timedelta(days=1)
 CI = "compile: {stage: test, script: [make]}\n"
 
 
@@ -70,7 +72,7 @@ async def first(world: World) -> tuple[Project, str]:
     """The project, and the sha of a first commit on the branch."""
     project = await world.gitlab.project(PROJECT)
     changes = [FileChange("create", ".gitlab-ci.yml", CI)]
-    commit = await world.gitlab.commit(project, BRANCH, "main", f"[T] one\n\n{TRAILER}", changes)
+    commit = await world.gitlab.commit(project, BRANCH, "main", Message(f"[T] one\n\n{TRAILER}"), changes)
     return project, commit.sha
 
 
@@ -96,12 +98,12 @@ async def test_files_are_those_of_the_ref(world: World) -> None:
 async def test_a_commit_is_found_by_its_whole_trailer_line(world: World) -> None:
     """Half a line, another branch, or a branch that does not exist find nothing."""
     project, sha = await first(world)
-    found = await world.gitlab.find_commit(project, BRANCH, TRAILER)
+    found = await world.gitlab.find_commit(project, BRANCH, TRAILER, SINCE)
     assert found is not None
     assert (found.sha, found.branch, found.project_path) == (sha, BRANCH, PROJECT)
-    assert await world.gitlab.find_commit(project, BRANCH, TRAILER[:-1]) is None
-    assert await world.gitlab.find_commit(project, "main", TRAILER) is None
-    assert await world.gitlab.find_commit(project, "gone", TRAILER) is None
+    assert await world.gitlab.find_commit(project, BRANCH, TRAILER[:-1], SINCE) is None
+    assert await world.gitlab.find_commit(project, "main", TRAILER, SINCE) is None
+    assert await world.gitlab.find_commit(project, "gone", TRAILER, SINCE) is None
 
 
 async def test_a_commit_that_does_not_fit_is_refused_in_gitlabs_words(world: World) -> None:
@@ -109,17 +111,17 @@ async def test_a_commit_that_does_not_fit_is_refused_in_gitlabs_words(world: Wor
     project, _ = await first(world)
     commit = world.gitlab.commit
     with pytest.raises(Reject, match=f"A branch called '{BRANCH}' already exists"):
-        await commit(project, BRANCH, "main", "m", [update("README.md", "x")])
+        await commit(project, BRANCH, "main", Message("m"), [update("README.md", "x")])
     with pytest.raises(Reject, match="A file with this name already exists"):
-        await commit(project, BRANCH, None, "m", [FileChange("create", "README.md", "x")])
+        await commit(project, BRANCH, None, Message("m"), [FileChange("create", "README.md", "x")])
     with pytest.raises(Reject, match="A file with this name doesn't exist"):
-        await commit(project, BRANCH, None, "m", [update("gone", "x")])
+        await commit(project, BRANCH, None, Message("m"), [update("gone", "x")])
 
 
 async def test_the_same_content_is_a_commit_again(world: World) -> None:
     """GitLab takes a commit without a difference: it is how a pipeline is started once more."""
     project, sha = await first(world)
-    again = await world.gitlab.commit(project, BRANCH, None, "m", [update(".gitlab-ci.yml", CI)])
+    again = await world.gitlab.commit(project, BRANCH, None, Message("m"), [update(".gitlab-ci.yml", CI)])
     assert again.sha != sha
 
 
@@ -128,9 +130,12 @@ async def test_the_newest_pipeline_of_a_commit(world: World) -> None:
     sha = "a" * 40
     world.add_pipeline(sha, "success", {"old": "success"})
     newest = world.add_pipeline(sha, "failed", {"compile": "success", "test": "failed", "late": "skipped"})
-    assert await world.gitlab.pipeline_of(1, "b" * 40) is None
-    found = await world.gitlab.pipeline_of(1, sha)
-    assert found is not None
+    assert await world.gitlab.pipelines_of(1, {"b" * 40}, SINCE) == {}
+    listed = await world.gitlab.pipelines_of(1, {sha}, SINCE)
+    assert [one.id for one in listed[sha]] == [newest, newest - 1]
+    assert await world.gitlab.pipelines_of(1, {sha, "b" * 40}, SINCE) == listed
+    assert listed[sha][0].jobs == ()
+    found = await world.gitlab.pipeline(1, newest)
     assert (found.id, found.status) == (newest, "failed")
     assert [(job.name, job.status) for job in found.jobs] == [
         ("compile", "success"),
@@ -138,7 +143,6 @@ async def test_the_newest_pipeline_of_a_commit(world: World) -> None:
         ("late", "skipped"),
     ]
     assert [job.failure_reason for job in found.jobs] == [None, "script_failure", None]
-    assert await world.gitlab.pipeline(1, newest) == found
     with pytest.raises(Reject, match="999 is gone"):
         await world.gitlab.pipeline(1, 999)
 
@@ -153,8 +157,7 @@ async def test_a_trace_is_bytes(world: World) -> None:
 async def test_a_retry_makes_new_jobs(world: World) -> None:
     """The jobs that failed get newer ids, the others stay; the old attempts are no longer listed."""
     project, sha = await first(world)
-    started = await world.gitlab.pipeline_of(project.id, sha)
-    if started:
+    for started in (await world.gitlab.pipelines_of(project.id, {sha}, SINCE)).get(sha, ()):
         await ended(world.gitlab, started)
     number = world.add_pipeline(sha, "failed", {"compile": "failed"})
     before = await world.gitlab.pipeline(project.id, number)

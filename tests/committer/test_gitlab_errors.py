@@ -17,7 +17,7 @@ from shared.adapters.gitlab import GitLabClient
 from shared.adapters.gitlab_errors import retry_after
 from shared.errors import Reject, Retry
 from shared.events import Job
-from shared.ports import FileChange, Project
+from shared.ports import FileChange, Message, Project
 from tests.committer.conftest import PROJECT, TOKEN, drop, listening, settings
 
 SHOP = Project(1, PROJECT, "main", "http://x")
@@ -64,7 +64,7 @@ async def test_a_sick_gitlab_is_a_retry_and_a_post_is_made_once(status: int, bod
     server = json(status, body)
     async with server.client() as client:
         with pytest.raises(Retry, match=words):
-            await client.commit(SHOP, "b", "main", "m", CREATE)
+            await client.commit(SHOP, "b", "main", Message("m"), CREATE)
     assert server.asked == 1
 
 
@@ -73,7 +73,7 @@ async def slowed_down(value: str | None) -> float | None:
     server = Answering(status=429, text="Retry later\n", headers={"Retry-After": value} if value else {})
     async with server.client() as client:
         with pytest.raises(Retry, match="asks to slow down") as raised:
-            await client.commit(SHOP, "b", "main", "m", CREATE)
+            await client.commit(SHOP, "b", "main", Message("m"), CREATE)
     assert server.asked == 1
     return raised.value.after
 
@@ -113,7 +113,7 @@ async def test_a_no_says_what_to_do(status: int, body: str, words: str) -> None:
     """Permanent refusals name what the token needs, with GitLab's own words as evidence."""
     async with json(status, body).client() as client:
         with pytest.raises(Reject, match=words) as raised:
-            await client.commit(SHOP, "b", "main", "m", CREATE)
+            await client.commit(SHOP, "b", "main", Message("m"), CREATE)
     assert raised.value.evidence
     assert TOKEN not in f"{raised.value} {raised.value.evidence}"
 
@@ -122,7 +122,7 @@ async def test_reading_needs_less_than_committing() -> None:
     """What is missing is that of the call: watching needs read_api, retrying a pipeline needs api."""
     async with json(403, '{"message": "403 Forbidden"}').client() as client:
         with pytest.raises(Reject, match="scope read_api and the role Reporter"):
-            await client.pipeline_of(1, "a" * 40)
+            await client.pipeline(1, 1)
         with pytest.raises(Reject, match="scope api and the role Developer"):
             await client.retry_pipeline(1, 1)
 
@@ -185,7 +185,7 @@ async def test_a_post_that_is_redirected_is_a_reject() -> None:
 
     async with listening(redirect) as url, GitLabClient.connect(settings(url)) as client:
         with pytest.raises(Reject, match="redirects; set GITLAB_URL"):
-            await client.commit(SHOP, "b", "main", "m", CREATE)
+            await client.commit(SHOP, "b", "main", Message("m"), CREATE)
     assert seen == ["POST", "GET"]
 
 

@@ -51,7 +51,7 @@ class System:
         assert self.local.gitlab is not None
         return self.local.gitlab
 
-    async def submit(self, url: str, **options: str) -> str:
+    async def submit(self, url: str, **options: Any) -> str:
         """The id of a new run."""
         return (await self.bus.submit(Submission(repo_url=url, **options), "test")).run_id
 

@@ -15,6 +15,7 @@ import pytest
 from shared.adapters.templates import ChromaTemplates
 from shared.ci.parameters import with_registry
 from shared.events import (
+    COMMIT_TAGS,
     CommitCreated,
     Files,
     FilesGenerated,
@@ -138,6 +139,36 @@ async def test_every_kind_of_stack_gets_a_green_pipeline(system: System, name: s
     project = await system.gitlab.create_project(f"stacks/{path}", files=contents)
     records = await system.end(await system.submit(str(project["http_url_to_repo"])))
     assert types(records) == HAPPY, records[-1].event
+
+
+async def test_another_project_with_a_merge_request(system: System) -> None:
+    """The repository is imported to a project of its own; the draft merge request is ready once it is green."""
+    url = await _project(system, "copies/source", SAMPLES / "flask-notes")
+    options = {"project": "copies/notes", "create_project": "import", "author": "Ada <ada@example.com>"}
+    records = await system.end(await system.submit(url, merge_request=True, **options))
+    assert types(records) == HAPPY, records[-1].event
+    run = fold(records)
+    assert run.commit is not None
+    assert run.commit.project_path == "copies/notes"
+    assert run.merge_request is not None
+    assert not run.merge_request.draft
+    headers = {"PRIVATE-TOKEN": system.gitlab.token}
+    where = f"{system.gitlab.url}/api/v4/projects/{run.commit.project_id}/merge_requests"
+    async with httpx.AsyncClient(headers=headers) as client:
+        [shown] = (await client.get(where)).json()
+        [note] = (await client.get(f"{where}/{shown['iid']}/notes")).json()
+    assert run.origin
+    assert shown["title"] == f"{COMMIT_TAGS[run.origin]} GitLab CI pipeline and Dockerfile"
+    assert "green, 10 jobs" in note["body"]
+    assert f"/runs/{run.run_id}" in shown["description"]
+
+
+async def test_where_no_pipeline_is_wanted_the_run_ends_with_the_commit(system: System) -> None:
+    """Nothing is watched, nothing is learned, nothing is claimed."""
+    url = await _project(system, "skip/notes", SAMPLES / "flask-notes")
+    run_id = await system.submit(url, skip_ci=True)
+    records = await system.until(run_id, lambda recorded: recorded.event.type == "commit.created")
+    assert fold(records).status == "committed"
 
 
 async def test_a_bare_message_from_any_nats_client_runs_to_the_end(system: System) -> None:

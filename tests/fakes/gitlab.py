@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from shared.errors import Reject, Retry
-from shared.events import Commit, Job, Pipeline
-from shared.ports import FileChange, Project
+from shared.events import Commit, Job, MergeRequest, Pipeline
+from shared.ports import FileChange, Message, Note, Project
 
 
 @dataclass
@@ -31,9 +33,13 @@ class FakeGitLab:
         self.branches = {"main": Branch(files={name: (text, "0" * 40) for name, text in (files or {}).items()})}
         self.pipelines: dict[int, tuple[str, Pipeline]] = {}
         self.looks: list[Pipeline | Retry | None] = []
+        self.shown: Pipeline | None = None
+        self.asked = asyncio.Event()
         self.traces: dict[int, bytes] = {}
         self.retried: list[int] = []
         self.down: Retry | None = None
+        self.complaints: tuple[str, ...] = ()
+        self.made: list[str] = []
 
     def add_pipeline(self, sha: str, pipeline: Pipeline) -> None:
         """Have this pipeline for the commit."""
@@ -47,6 +53,25 @@ class FakeGitLab:
             raise Reject(f"http://fake has no project {path_or_id} that this token sees")
         return self.only
 
+    async def find_project(self, path_or_id: str) -> Project | None:
+        """The one project, or None."""
+        self._answer()
+        return self.only if path_or_id in (self.only.path, str(self.only.id)) else None
+
+    async def create_project(self, path: str) -> Project:
+        """The one project is this one from now on, and empty."""
+        self._answer()
+        self.made.append(path)
+        self.only = Project(1, path, None, f"http://fake/{path}")
+        self.branches.clear()
+        return self.only
+
+    async def lint(self, project_id: int, pipeline: str) -> tuple[str, ...]:
+        """What was put into `complaints`."""
+        self._answer(project_id)
+        assert pipeline
+        return self.complaints
+
     async def files_at(self, project_id: int, ref: str, paths: Sequence[str]) -> dict[str, str]:
         """The contents."""
         self._answer(project_id)
@@ -59,44 +84,57 @@ class FakeGitLab:
         files = self.branches.get(ref, Branch()).files
         return {path: files[path][1] for path in paths if path in files}
 
-    async def find_commit(self, project: Project, branch: str, trailer: str) -> Commit | None:
+    async def find_commit(self, project: Project, branch: str, trailer: str, since: datetime) -> Commit | None:
         """The newest with this line in its message."""
         self._answer(project.id)
+        assert since.tzinfo
         commits = reversed(self.branches.get(branch, Branch()).commits)
         return next((commit for commit, message in commits if trailer in message.splitlines()), None)
 
     async def commit(
-        self, project: Project, branch: str, start_branch: str | None, message: str, changes: Sequence[FileChange]
+        self, project: Project, branch: str, start_branch: str | None, message: Message, changes: Sequence[FileChange]
     ) -> Commit:
         """All changes or, in GitLab's words, none."""
         self._answer(project.id)
         if start_branch and branch in self.branches:
             raise Reject(f"A branch called '{branch}' already exists. Switch to that branch in order to make changes")
         start = self.branches.get(start_branch or branch)
+        if start is None and not self.branches:
+            start = Branch()
         if start is None:
             raise Reject("You can only create or edit files when you are on a branch")
         for change in changes:
             _refuse(change, start.files.get(change.path))
         number = sum(len(one.commits) for one in self.branches.values())
-        sha = hashlib.sha1(f"{number} {message}".encode()).hexdigest()
+        sha = hashlib.sha1(f"{number} {message.text}".encode()).hexdigest()
         commit = Commit(
             project_id=project.id, project_path=project.path, branch=branch, sha=sha, web_url=f"http://fake/{sha}"
         )
         written = {change.path: (change.content, sha) for change in changes}
-        self.branches[branch] = Branch([*start.commits, (commit, message)], {**start.files, **written})
+        self.branches[branch] = Branch([*start.commits, (commit, message.text)], {**start.files, **written})
         return commit
 
-    async def pipeline_of(self, project_id: int, sha: str) -> Pipeline | None:
-        """The newest of the commit."""
+    async def pipelines_of(
+        self, project_id: int, shas: Collection[str], since: datetime
+    ) -> dict[str, tuple[Pipeline, ...]]:
+        """Those of the commits, newest first; played states are of every commit."""
         self._answer(project_id)
+        assert since.tzinfo
+        self.asked.set()
         if self.looks:
-            return self._played()
-        return next((found for of, found in reversed(self.pipelines.values()) if of == sha), None)
+            self.shown = self._played()
+            return {sha: (_listed(self.shown),) for sha in shas} if self.shown else {}
+        found: dict[str, tuple[Pipeline, ...]] = {}
+        for sha, pipeline in reversed(self.pipelines.values()):
+            if sha in shas:
+                found[sha] = (*found.get(sha, ()), _listed(pipeline))
+        return found
 
     async def pipeline(self, project_id: int, pipeline_id: int) -> Pipeline:
         """The one with this id."""
         self._answer(project_id)
-        if self.looks and (played := self._played()):
+        shown, self.shown = self.shown, None
+        if self.looks and (played := shown or self._played()):
             return played
         if pipeline_id not in self.pipelines:
             raise Reject(f"the pipeline {pipeline_id} is gone")
@@ -131,6 +169,60 @@ class FakeGitLab:
             raise self.down
         if project_id != self.only.id:
             raise Reject("404 Project Not Found")
+
+
+class FakeMergeRequests:
+    """Implements `shared.ports.MergeRequests`; `no` is raised by every call that changes something."""
+
+    def __init__(self) -> None:
+        """There are none."""
+        self.opened: list[tuple[str, str, str]] = []
+        self.notes: dict[int, list[str]] = {}
+        self.ready: list[int] = []
+        self.no: Reject | None = None
+
+    async def find(self, project: Project, branch: str, mark: str) -> MergeRequest | None:
+        """By its mark."""
+        assert project.default_branch
+        for iid, (source, _, description) in enumerate(self.opened, 1):
+            if source == branch and mark in description:
+                return MergeRequest(iid=iid, web_url=f"http://fake/mr/{iid}", draft=iid not in self.ready)
+        return None
+
+    async def open(self, project: Project, branch: str, title: str, description: str) -> MergeRequest:
+        """One more."""
+        self._refuse()
+        assert project.default_branch
+        self.opened.append((branch, title, description))
+        return MergeRequest(iid=len(self.opened), web_url=f"http://fake/mr/{len(self.opened)}")
+
+    async def note(self, _project_id: int, iid: int, mark: str) -> Note | None:
+        """The first with the mark."""
+        found = ((n, body) for n, body in enumerate(self.notes.get(iid, [])) if mark in body)
+        return next((Note(n, body) for n, body in found), None)
+
+    async def write_note(self, _project_id: int, iid: int, body: str, replaces: Note | None) -> None:
+        """Added or replaced."""
+        self._refuse()
+        notes = self.notes.setdefault(iid, [])
+        if replaces is None:
+            notes.append(body)
+        else:
+            notes[replaces.id] = body
+
+    async def mark_ready(self, _project_id: int, iid: int) -> None:
+        """Remembered."""
+        self._refuse()
+        self.ready.append(iid)
+
+    def _refuse(self) -> None:
+        if self.no:
+            raise self.no
+
+
+def _listed(pipeline: Pipeline) -> Pipeline:
+    """As a list has it."""
+    return pipeline.model_copy(update={"jobs": (), "yaml_errors": None, "duration": None})
 
 
 def _refuse(change: FileChange, held: tuple[str, str] | None) -> None:

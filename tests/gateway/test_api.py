@@ -83,3 +83,16 @@ async def test_ready_means_that_the_log_is_provisioned(api: Api) -> None:
 def test_it_listens_beyond_loopback_only_with_a_token(host: str, token: str, *, refused: bool) -> None:
     """An open API on the network is refused at the start."""
     assert bool(decide.refusal_to_listen(host, token)) is refused
+
+
+async def test_a_submission_says_where_and_how_to_commit(api: Api) -> None:
+    """The same options as the command has, in the JSON body; what cannot be is named."""
+    wanted = {"project": "ci/web", "create_project": "import", "branch": "ci/green", "merge_request": True}
+    wanted |= {"skip_ci": True, "author": "Ada <ada@example.com>"}
+    answer = await api.client.post(WORKFLOW, json={"repo_url": "https://gitlab.example/a/b.git", **wanted})
+    [recorded] = await api.bus.history(answer.json()["run_id"])
+    assert isinstance(recorded.event, RepoSubmitted)
+    assert wanted.items() <= recorded.event.model_dump().items()
+    refused = await api.client.post(WORKFLOW, json={"repo_url": "https://x/y", "create_project": "empty"})
+    assert refused.status_code == 422
+    assert "create_project needs the project's path" in refused.json()["detail"]

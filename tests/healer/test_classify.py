@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.healer.classify import classify_text, root_cause
-from services.healer.region import REGION_LINES
 from services.healer.table import TABLE
+from shared.ci.region import REGION_LINES
 from shared.events import Job, Pipeline
 
 LINES = [

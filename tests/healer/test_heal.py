@@ -291,3 +291,51 @@ async def test_the_whole_trace_is_read_where_it_is_kept() -> None:
         answer = await heal(event, deps(blobs=blobs))
         assert isinstance(answer, RunFailed)
         assert expected in answer.reason
+
+
+def refused(words: str, text: str, attempt: int = 1) -> PipelineFailed:
+    """What the committer says when GitLab's lint refuses the files: there is no commit and no pipeline."""
+    wrong = files(text)
+    pipeline = Pipeline(status="none", yaml_errors=words, reasons=(words,))
+    event = failure(proposed=wrong, outcome="yaml_error", commit=None, pipeline=pipeline)
+    return event.model_copy(update={"attempt": attempt})
+
+
+async def test_what_gitlabs_lint_refused_is_repaired_before_anything_is_committed() -> None:
+    """GitLab's words are the evidence; the next attempt has files that lint."""
+    text = PIPELINE.replace("stage: test", "stage: tset", 1)
+    answer = await heal(refused("test job: chosen stage tset does not exist", text), deps())
+    assert isinstance(answer, FilesGenerated)
+    assert answer.attempt == 2
+    assert answer.proposal.rerun is None
+    assert answer.proposal.files == files()
+
+
+async def test_what_lint_refuses_again_and_again_ends_the_run() -> None:
+    """The same words after the same repair, and words that nobody understands."""
+    text = PIPELINE.replace("stage: test", "stage: tset", 1)
+    event = refused("test job: chosen stage tset does not exist", text)
+    answer = await heal(event, deps())
+    assert isinstance(answer, FilesGenerated)
+    ended = await heal(again(event, answer), deps())
+    assert isinstance(ended, RunFailed)
+    assert isinstance(await heal(refused("something else entirely", PIPELINE), deps()), RunFailed)
+
+
+async def test_a_rerun_knows_the_newest_job_before_it() -> None:
+    """So that a later delivery, and the monitor, can tell whether GitLab has begun."""
+    event = failure("ERROR: Job failed (system failure): lost", outcome="failed")
+    job = event.pipeline.jobs[0].model_copy(update={"failure_reason": "runner_system_failure"})
+    newer = Job(id=9, name="a", stage="b", status="success")
+    event = event.model_copy(update={"pipeline": event.pipeline.model_copy(update={"jobs": (job, newer)})})
+    answer = await heal(event, deps())
+    assert isinstance(answer, FilesGenerated)
+    assert answer.proposal.rerun is not None
+    assert answer.proposal.rerun.last_job_id == 9
+
+
+async def test_a_pipeline_without_a_runner_is_a_persons_matter() -> None:
+    """Nothing in the files mends it."""
+    answer = await heal(failure(outcome="stuck"), deps())
+    assert isinstance(answer, RunFailed)
+    assert "no runner takes the jobs" in answer.reason

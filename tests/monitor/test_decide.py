@@ -15,6 +15,7 @@ from services.monitor.decide import (
     excerpt,
     excerpt_bytes,
     fitting,
+    needs_jobs,
     reasons,
     stands,
     verdict,
@@ -81,7 +82,8 @@ def test_a_job_that_may_fail_must_not() -> None:
         ("scheduled", ["scheduled"], "blocked"),
         ("success", ["success", "running"], "running"),
         ("failed", ["failed", "created"], "running"),
-        ("success", ["success", "manual"], "failed"),
+        ("success", ["success", "manual"], "blocked"),
+        ("success", ["failed", "manual"], "failed"),
         *((status, ["success"], "running") for status in ("created", "pending", "running", "preparing", "canceling")),
         *((status, ["success"], "running") for status in ("waiting_for_resource", "waiting_for_callback")),
     ],
@@ -164,12 +166,65 @@ def test_after_a_rerun_the_old_end_does_not_count(last_job_id: int, jobs: list[J
 
 
 @pytest.mark.parametrize(
-    ("age", "wish", "seconds"),
-    [(0, None, 30), (0, 120, 120), (0, 5, 30), (890, None, 10), (890, 120, 10), (950, None, 0)],
+    ("looks", "changed", "age", "hooked", "seconds"),
+    [
+        *((looks, 0, looks, False, seconds) for looks, seconds in enumerate((1, 2, 3, 5, 8, 13, 20, 30), 1)),
+        (9, 100, 699, False, 30),
+        (9, 100, 701, False, 60),
+        (9, 100, 890, False, 10),
+        (1, 0, 1, True, 300),
+        (9, 100, 880, True, 20),
+        (9, 100, 950, False, 0),
+    ],
 )
-def test_the_pause_is_the_interval_or_gitlabs_wish(age: float, wish: float | None, seconds: float) -> None:
-    """And never past the deadline."""
-    assert PACE.pause(age, wish) == seconds
+def test_the_pace_is_quick_at_first_and_slow_where_nothing_changes(
+    looks: int, changed: float, age: float, hooked: bool, seconds: float
+) -> None:
+    """Then the interval, twice that after ten minutes, ten times where webhooks come; never past the deadline."""
+    sight = Sight(pipeline("running"), looks=looks, changed=changed)
+    assert PACE.pause(sight, age, hooked=hooked) == seconds
+
+
+def test_where_there_is_no_pipeline_the_moment_is_not_missed_at_which_that_is_known() -> None:
+    """A project whose webhooks come is looked at again when GitLab has had its time to make a pipeline."""
+    assert PACE.pause(Sight(looks=1), 10, hooked=True) == 51
+
+
+def test_jobs_that_come_late_are_looked_at_soon() -> None:
+    """The pipeline is over, one of its jobs is not yet shown so."""
+    sight = Sight(pipeline("failed", job("a", "running")), looks=20)
+    assert PACE.pause(sight, 100, hooked=True) == 1
+
+
+def seen(before: Sight, status: str, age: float, *jobs: Job) -> Sight:
+    """One look later."""
+    return before.after(pipeline(status, *jobs), age)
+
+
+def test_a_pipeline_that_no_runner_takes_is_stuck() -> None:
+    """Pending for longer than a runner may take to come; the job is named with the tags that it asks for."""
+    waits = job("compile", "pending").model_copy(update={"tags": ("arm", "gpu")})
+    first = seen(Sight(), "pending", 1)
+    assert not needs_jobs(pipeline("pending"), first, 300, PACE)
+    assert needs_jobs(pipeline("pending"), first, 302, PACE)
+    now = seen(first, "pending", 302, waits)
+    assert stands(now, None, 302, PACE, {}, first) == "stuck"
+    assert reasons("stuck", now, SHA, PACE, {}) == (
+        "compile in stage s waits for a runner for more than 300 s; none with the tags arm, gpu takes it",
+    )
+
+
+def test_jobs_that_wait_behind_others_are_not_stuck() -> None:
+    """Something runs, or what is pending was not so at the look before; the second time it is."""
+    first = seen(Sight(), "running", 1)
+    assert not needs_jobs(pipeline("running"), first, 400, PACE)
+    busy = seen(first, "running", 601, job("a", "running"), job("b", "pending", 2))
+    assert stands(busy, None, 601, PACE, {}, first) == "running"
+    begun = seen(first, "running", 601, job("a", "success"), job("b", "pending", 2))
+    assert stands(begun, None, 601, PACE, {}, first) == "running"
+    patient = Pace(30, 5000, 60)
+    later = seen(begun, "running", 1202, job("a", "success"), job("b", "pending", 2))
+    assert stands(later, None, 1202, patient, {}, begun) == "stuck"
 
 
 def test_reasons_name_what_waits_and_what_did_not_end() -> None:
@@ -195,10 +250,10 @@ def test_an_excerpt_is_the_end_as_a_person_reads_it() -> None:
     assert len(text.splitlines()) == 40
 
 
-@pytest.mark.parametrize("text", ["\ufffd", "ü", "x", '"', "\\", "\t"])
+@pytest.mark.parametrize("text", ["漢", "ü", "x", '"', "\\", "\t"])
 def test_an_excerpt_is_bounded_in_bytes_of_json(text: str) -> None:
     """Whatever a job printed: the end of it, as much as fits."""
-    kept = excerpt(f"{text * 300_000}end".encode())
+    kept = excerpt((f"a{text * 300}b\n" * 3000 + f"{text}end").encode())
     size = len(json.dumps(kept, ensure_ascii=False).encode()) - 2
     assert EXCERPT_BYTES - 4 <= size <= EXCERPT_BYTES
     assert kept.endswith(f"{text}end")

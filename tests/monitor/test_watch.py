@@ -14,16 +14,18 @@ import pytest
 from pydantic import SecretStr
 
 from sandbox.gitlab.server import GitLabServer, serve
+from services.monitor.budget import Budget
 from services.monitor.decide import Pace
+from services.monitor.lookout import Lookout
 from services.monitor.service import Deps, watch
 from shared.adapters.gitlab import GitLabClient
 from shared.errors import Retry
 from shared.events import Commit, CommitCreated, Files, Job, Pipeline, PipelineFailed, PipelinePassed, Rerun, new_run_id
-from shared.ports import FileChange, GitLab
+from shared.ports import FileChange, GitLab, Message
 from shared.settings import GitLabSettings
 from tests.facts import COMMIT, PROPOSAL
 from tests.fakes.blobs import FakeBlobs
-from tests.fakes.gitlab import FakeGitLab
+from tests.fakes.gitlab import FakeGitLab, FakeMergeRequests
 
 TOKEN = "glpat-monitor"
 QUICK = Pace(interval=0.01, timeout=20, no_pipeline_after=0.3)
@@ -40,9 +42,10 @@ def event(commit: Commit = COMMIT, *, age: float = 0.0, rerun: Rerun | None = No
     return CommitCreated(run_id=new_run_id(), proposal=proposal, commit=commit, at=at)
 
 
-def deps(gitlab: GitLab, pace: Pace = QUICK) -> Deps:
+def deps(gitlab: GitLab, pace: Pace = QUICK, merge_requests: FakeMergeRequests | None = None) -> Deps:
     """With blobs in memory."""
-    return Deps(gitlab, FakeBlobs(), pace)
+    lookout = Lookout(gitlab, Budget(1000, longest_pause=pace.interval))
+    return Deps(lookout, merge_requests or FakeMergeRequests(), FakeBlobs(), pace)
 
 
 def playing(*looks: Pipeline | Retry | None) -> FakeGitLab:
@@ -93,7 +96,6 @@ async def test_an_outage_up_to_the_deadline_ends_it_there() -> None:
     answer = await failed(event(), deps(gone, Pace(0.01, 0.1, 0.05)))
     assert answer.outcome == "deadline"
     assert "GitLab does not answer" in answer.pipeline.reasons[0]
-    assert "test is running" in answer.pipeline.reasons
 
 
 async def test_the_deadline_counts_from_the_event() -> None:
@@ -102,6 +104,7 @@ async def test_the_deadline_counts_from_the_event() -> None:
     answer = await failed(event(age=899.9), deps(playing(RUNNING), Pace(30, 900, 60)))
     assert answer.outcome == "deadline"
     assert time.monotonic() - began < 5
+    assert "compile is running" in answer.pipeline.reasons
 
 
 async def test_an_end_that_came_while_nobody_watched_counts() -> None:
@@ -121,11 +124,13 @@ async def test_the_watch_stays_with_the_pipeline_that_it_found() -> None:
     gitlab = FakeGitLab("shop/web")
     gitlab.add_pipeline(COMMIT.sha, RUNNING)
     watching = asyncio.create_task(watch(event(), deps(gitlab)))
-    await asyncio.sleep(0)
+    await gitlab.asked.wait()
     gitlab.add_pipeline(COMMIT.sha, RUNNING.model_copy(update={"id": 4}))
     gitlab.add_pipeline(COMMIT.sha, GREEN)
     async with asyncio.timeout(5):
-        assert (await watching).pipeline.id == 3
+        answer = await watching
+    assert isinstance(answer, PipelinePassed)
+    assert answer.pipeline.id == 3
 
 
 async def test_a_rerun_is_waited_for_until_its_jobs_are_newer() -> None:
@@ -176,7 +181,7 @@ async def test_five_hundred_watches_at_once() -> None:
         for number, commit in enumerate(commits, 1):
             gitlab.add_pipeline(commit.sha, GREEN.model_copy(update={"id": number}))
         answers = await asyncio.gather(*watches)
-    assert [answer.pipeline.id for answer in answers] == list(range(1, 501))
+    assert [answer.pipeline.id for answer in answers if answer] == list(range(1, 501))
 
 
 @pytest.fixture
@@ -262,4 +267,4 @@ async def test_no_pipeline_over_http(client: GitLabClient) -> None:
 async def pushed(client: GitLabClient, text: str) -> Commit:
     """A commit of this pipeline file on a branch of its own."""
     project = await client.project("shop/web")
-    return await client.commit(project, "b", "main", "m", [FileChange("create", ".gitlab-ci.yml", text)])
+    return await client.commit(project, "b", "main", Message("m"), [FileChange("create", ".gitlab-ci.yml", text)])
