@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 
 # A script that goes deeper, or makes the reader look at it more often, is not judged.
 DEPTH_LIMIT = 50
-STEPS_PER_CHARACTER = 20
+STEPS_PER_CHARACTER = 8
 
 _PLAIN = re.compile(r"[^\s;&|()<>\"'`$\\#]+")
 _BLANKS = re.compile(r"(?:[ \t\r]|\\\r?\n)+")

@@ -290,17 +290,6 @@ def test_a_damaged_file_never_crashes(place: int, damage: str) -> None:
     check(files(PIPELINE[:place] + damage + PIPELINE[place + 1 :]), registry=REGISTRY)
 
 
-def test_a_nine_stage_file_takes_milliseconds() -> None:
-    """The best of ten checks of a nine-stage file is far below a tenth of a second (aim: 15 ms on an idle core)."""
-
-    def once() -> float:
-        start = time.perf_counter()
-        check(files(), registry=REGISTRY)
-        return time.perf_counter() - start
-
-    assert min(once() for _ in range(10)) < 0.1
-
-
 @pytest.mark.parametrize("language", ["python", "javascript", "typescript", "ruby"])
 @pytest.mark.parametrize("builder", ["kaniko", "buildah", "buildkit"])
 def test_what_the_recipes_render_gives_no_findings(language: str, builder: str) -> None:
@@ -319,3 +308,28 @@ def test_no_house_rule_is_catastrophic(word: str) -> None:
     start = time.monotonic()
     check(files(f"a: {{script: ['{word * (60_000 // len(word))}']}}"), registry=REGISTRY)
     assert time.monotonic() - start < 3
+
+
+HOSTILE = {
+    "a line of brackets": "[" * 63_000,
+    "names by the thousand": "a: {script: ['" + " ".join(f"$NAME{n:05}" for n in range(5_000)) + "']}",
+    "definitions by the thousand": "\n".join(f"VARIABLE_{n:05}: $VARIABEL_{n:05}" for n in range(1_900)),
+    "jobs by the thousand": "\n".join(f"j{n}: {{script: [ls], artifacts: {{paths: [f{n}.a]}}}}" for n in range(1_200)),
+    "needs upon needs": "\n".join(f"j{n}: {{script: ls, needs: [{f'j{n - 1}' if n else ''}]}}" for n in range(1_800)),
+    "parents upon parents": "\n".join(f".j{n}: {{extends: [{', '.join([f'.j{n - 1}'] * 9)}]}}" for n in range(700)),
+    "aliases of a large job": ".a: &a {script: ["
+    + "x, " * 4_000
+    + "]}\n"
+    + "\n".join(f"j{n}: *a" for n in range(2_000)),
+    "quotes without end": 'a: {script: ["' + '\\"$(' * 12_000 + '"]}',
+    "heredocs": "a:\n  script:\n    - |\n" + "      cat <<X\n" * 4_000,
+    "substitutions": "a: {script: ['" + "$((" * 20_000 + "']}",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_text_keeps_the_checker_busy(name: str) -> None:
+    """Whatever is made to be slow is judged within seconds on any machine (mostly a tenth of one)."""
+    start = time.process_time()
+    check(files(HOSTILE[name]), registry=REGISTRY)
+    assert time.process_time() - start < 5
