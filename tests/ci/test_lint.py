@@ -208,11 +208,11 @@ def test_a_bomb_of_aliases_is_refused_at_once() -> None:
     """Nine levels of ten aliases stand for a thousand million values; the reader stops at its limit."""
     levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
-    start = time.monotonic()
+    start = time.process_time()
     document = parse("\n".join(levels))
     assert [p.rule for p in document.problems] == ["yaml-size"]
     assert str(NODE_LIMIT) in document.problems[0].message
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize("text", ["[" * 5000, "a: &x\n  b: *x\n", "x" * (SIZE_LIMIT + 1), "a:\n" * 3 + "\x00"])
@@ -226,9 +226,9 @@ def test_references_that_multiply_are_bounded() -> None:
     jobs = [".r0: {script: [a, b, c, d, e, f, g, h, i, j]}"]
     pointers = [", ".join([f"!reference [.r{n}, script]"] * 10) for n in range(9)]
     jobs += [f".r{n + 1}: {{script: [{pointer}]}}" for n, pointer in enumerate(pointers)]
-    start = time.monotonic()
+    start = time.process_time()
     check(files("\n".join(jobs)), registry=REGISTRY)
-    assert time.monotonic() - start < 3
+    assert time.process_time() - start < 3
 
 
 def test_the_jobs_are_resolved_as_gitlab_does() -> None:
@@ -305,9 +305,9 @@ def test_what_the_recipes_render_gives_no_findings(language: str, builder: str) 
 @pytest.mark.parametrize("word", ["curl ", "echo $", "/", "print", "$(", "https://a:", "env ", "sh -c "])
 def test_no_house_rule_is_catastrophic(word: str) -> None:
     """One endless command of a repeated word is judged within seconds."""
-    start = time.monotonic()
+    start = time.process_time()
     check(files(f"a: {{script: ['{word * (60_000 // len(word))}']}}"), registry=REGISTRY)
-    assert time.monotonic() - start < 3
+    assert time.process_time() - start < 3
 
 
 HOSTILE = {
