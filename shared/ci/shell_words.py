@@ -150,6 +150,9 @@ class Words(ABC):
 
     def _substitution(self, *, quoted: bool = False) -> None:
         """Read `$…`: a command, arithmetic, a parameter; a lone dollar sign is one as well."""
+        if self.text.startswith("$$", self.at):
+            self.at += 2
+            return
         if self.text.startswith("$((", self.at) and self.arithmetic(3):
             return
         if self.text.startswith("$(", self.at):
