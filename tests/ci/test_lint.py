@@ -90,6 +90,12 @@ MISTAKES = {
     "a job that is missing": Mistake(
         "learn:\n  stage: learn", "learned:\n  stage: learn", "missing-job", "# nine stages"
     ),
+    "artifacts of a job that makes none": Mistake(
+        "needs: [build]", "needs: [{job: sast, artifacts: true}]", "no-artifacts", "needs: [{job: sast"
+    ),
+    "an artifact that is not handed over": Mistake(
+        "needs: [build]\n", "needs: [compile]\n", "missing-artifact", "  script:\n    - trivy"
+    ),
     "needs in a circle": Mistake("    - job: compile\n", "    - job: test\n", "need-cycle", "- job: test"),
 }
 
