@@ -15,6 +15,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from greenrun import embedded
+from sandbox.gitlab.clock import now
 from sandbox.gitlab.server import GitLabServer, serve
 from services.monitor.budget import Budget
 from services.monitor.decide import Pace
@@ -278,7 +279,7 @@ async def test_one_process_watches_five_hundred_and_a_restart_loses_none(server:
     """All in hand at once; the monitor is stopped, gives them back, and its successor brings each to its own end."""
     store, events = server.forge.store, [started(f"{number:040x}") for number in range(MANY)]
     row = {"project_id": 1, "ref": "b", "source": "push", "status": "running", "yaml_errors": None}
-    row |= dict.fromkeys(("created_at", "updated_at", "started_at", "finished_at"))
+    row |= {"created_at": now(), "updated_at": now(), "started_at": None, "finished_at": None}
     ids = {one.commit.sha: store.add("pipeline", {**row, "sha": one.commit.sha}, project=1)["id"] for one in events}
     # Long after the test's own end: what comes again has been given back.
     chosen = settings(nats, server.url, ack_wait=600)
@@ -292,7 +293,7 @@ async def test_one_process_watches_five_hundred_and_a_restart_loses_none(server:
             key = ids[one.commit.sha]
             job = {**row, "sha": one.commit.sha, "pipeline_id": key, "name": "compile", "stage": "s"}
             store.add("job", {**job, "status": status, "allow_failure": False, "failure_reason": None}, project=1)
-            store.update("pipeline", key, status=status)
+            store.update("pipeline", key, status=status, updated_at=now())
         async with monitoring(chosen):
             found = await endings(bus, {one.run_id for one in events})
     for number, one in enumerate(events):
