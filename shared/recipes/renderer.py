@@ -131,7 +131,7 @@ def _image(analysis: Analysis, recipe: Mapping[str, Any], commands: Commands) ->
     return {
         "tool": recipe.get("tool"),
         "packages": recipe["packages"],
-        "manifests": [_below(analysis, path) for path in recipe["manifests"] or _requirements(install)],
+        "manifests": _copied_first(analysis, recipe["manifests"] or _requirements(install)),
         "install": recipe.get("production", install),
         "early": _early(analysis, recipe.get("early")),
         "build_command": commands.build,
@@ -210,6 +210,14 @@ def _services(analysis: Analysis, short: Short) -> dict[str, Any]:
 def _early(analysis: Analysis, early: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """What is fetched before the sources are copied, from which manifests."""
     return {**early, "manifests": [_below(analysis, path) for path in early["manifests"]]} if early else None
+
+
+def _copied_first(analysis: Analysis, manifests: list[str]) -> list[str]:
+    """What is copied before the dependencies are installed: these manifests, the whole source where one is not there."""
+    certain = {path for path in manifests if "*" not in path}
+    if analysis.manifests and not certain <= set(analysis.manifests):
+        return [analysis.root or "."]
+    return [_below(analysis, path) for path in manifests]
 
 
 def _requirements(install: str) -> list[str]:

@@ -234,7 +234,7 @@ def test_what_the_analyzer_finds_can_be_built(name: str) -> None:
     analysis = decide.analyze(snapshot_of(files))
     made = render(analysis, registry=REGISTRY)
     assert (made is None) == (name in WITHOUT_A_RECIPE)
-    assert made is None or check(made, registry=REGISTRY) == ()
+    assert made is None or check(made, registry=REGISTRY, analysis=analysis) == ()
 
 
 def test_every_labelled_repository_gets_files_without_a_finding() -> None:
@@ -245,7 +245,7 @@ def test_every_labelled_repository_gets_files_without_a_finding() -> None:
         files = render(analysis, registry=REGISTRY)
         if files is None:
             without.add((analysis.language, analysis.package_manager))
-        elif findings := check(files, registry=REGISTRY):
+        elif findings := check(files, registry=REGISTRY, analysis=analysis):
             wrong[row["path"]] = str(findings[0])
     assert wrong == {}
     assert without == {
