@@ -16,6 +16,7 @@ up: setup ## start everything on this machine and keep it running
 	@$(BIN)/greenrun up
 
 test: setup ## the whole test suite
+	@scripts/test-tools.sh
 	@$(BIN)/pytest
 
 check: setup ## ruff, formatting, mypy --strict
@@ -26,6 +27,9 @@ check: setup ## ruff, formatting, mypy --strict
 fmt: setup ## format the code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
+
+modelfile: setup ## write ollama/Modelfile from the generator's prompt
+	@$(BIN)/python scripts/modelfile.py
 
 doctor: setup ## check every dependency
 	@$(BIN)/greenrun doctor

@@ -146,7 +146,7 @@ async def sizes(counts: list[int]) -> None:
                     for analysis, _ in queries:
                         began = time.perf_counter()
                         ranked = decide.rank(await store.find(decide.wanted(analysis)), analysis)
-                        await store.get(ranked[0][0].id)
+                        await store.get(ranked[0][0].id, ranked[0][0].collection)
                         times.append((time.perf_counter() - began) * 1000)
                         lost.append(_best(every, analysis) - ranked[0][1].score)
         spread = f"p50 {statistics.median(times):.1f} ms, max {max(times):.1f} ms"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from services.analyzer import decide, detect
+from services.analyzer import decide, detect, excerpts
 from services.analyzer.settings import Settings
 from shared.adapters.folder import FolderSource
 from shared.adapters.git import SCP_LIKE, GitSource
@@ -23,7 +23,7 @@ from shared.adapters.git_objects import Objects
 from shared.errors import GreenrunError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from shared.events import Analysis, Evidence
     from shared.ports import Snapshot
@@ -34,12 +34,16 @@ LISTED = 8
 
 @dataclass(frozen=True)
 class Result:
-    """One source with its analysis, or why there is none; `ms` is the time without the clone, in milliseconds."""
+    """One source with its analysis, or why there is none; `ms` is the time without the clone, in milliseconds.
+
+    `shown` is what a model may be shown of it: path → text, the most telling first.
+    """
 
     source: str
     analysis: Analysis | None = None
     ms: float = 0.0
     error: str = ""
+    shown: Mapping[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """The result as JSON has it."""
@@ -70,7 +74,9 @@ async def examine(source: str, ref: str | None, subfolder: str, settings: Settin
             began = time.perf_counter()
             snapshot = await _snapshot(source, ref, settings)
             began = began if Path(source).exists() else time.perf_counter()
-            return Result(source, _analysis(snapshot, subfolder), (time.perf_counter() - began) * 1000)
+            analysis = _analysis(snapshot, subfolder)
+            ms = (time.perf_counter() - began) * 1000
+            return Result(source, analysis, ms, shown=excerpts.excerpts(snapshot, analysis))
         except GreenrunError as error:
             return Result(source, error=str(error))
 
@@ -86,12 +92,12 @@ async def _snapshot(source: str, ref: str | None, settings: Settings) -> Snapsho
     folder = Path(source)
     if (folder / "HEAD").is_file() and (folder / "objects").is_dir():
         objects = await asyncio.to_thread(Objects.local, folder, ref or "HEAD", settings)
-        return await asyncio.to_thread(objects.snapshot, detect.is_manifest, settings)
+        return await asyncio.to_thread(objects.snapshot, excerpts.is_read, settings)
     if folder.exists():
-        return FolderSource(settings, detect.is_manifest, detect.languages.is_vendored).read(folder)
+        return FolderSource(settings, excerpts.is_read, detect.languages.is_vendored).read(folder)
     if "://" not in source and not SCP_LIKE.fullmatch(source):
         raise GreenrunError(f"{source} is neither a folder nor the address of a repository")
-    return await GitSource(settings, settings, detect.is_manifest, detect.is_source).read(source, ref)
+    return await GitSource(settings, settings, excerpts.is_read, detect.is_source).read(source, ref)
 
 
 def _analysis(snapshot: Snapshot, subfolder: str) -> Analysis:

@@ -6,13 +6,10 @@ Every command that prints for people also has --json. Errors are one sentence on
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import signal
 import sys
 import tempfile
-from contextlib import asynccontextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,28 +19,26 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from greenrun import embedded, offline, templates, view, webhook
-from greenrun.exits import FAILED, UNAVAILABLE, USAGE, fail, finish
+from greenrun import images, offline, sandbox, templates, view, webhook
+from greenrun.exits import FAILED, UNAVAILABLE, USAGE, fail, finish, stop_signal
 from greenrun.follow import follow, record_json
-from greenrun.place import values
-from shared.errors import GreenrunError, Retry
-from shared.events import RepoSubmitted, Submission
+from greenrun.place import running_log, values
+from shared.errors import GreenrunError
+from shared.events import RepoSubmitted, RunCancelled, Submission
 from shared.history import fold
-from shared.settings import CommonSettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from shared.bus import Bus, Recorded
     from shared.history import Run
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-sandbox_app = typer.Typer(no_args_is_help=True, help="The stand-ins for what lies outside greenrun.")
-app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(templates.app, name="templates")
 app.add_typer(webhook.app, name="webhook")
+app.add_typer(images.app, name="images")
 app.command()(offline.analyze)
 app.command()(offline.generate)
+app.command()(offline.lint)
 
 console = Console()
 
@@ -120,6 +115,12 @@ def watch(run: RunId, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def cancel(run: RunId, *, reason: Annotated[str, typer.Option(help="why; it stands in the log")] = "") -> None:
+    """End a run: what is in hand is given up, and nothing further is done for it."""
+    finish(_cancel(run, reason))
+
+
+@app.command()
 def runs(*, as_json: AsJson = False) -> None:
     """List all runs, newest first."""
     finish(_runs(as_json=as_json))
@@ -159,18 +160,6 @@ def doctor(*, as_json: AsJson = False) -> None:
         raise typer.Exit(UNAVAILABLE)
 
 
-@sandbox_app.command("gitlab")
-def sandbox_gitlab(
-    *,
-    data: Annotated[Path, typer.Option(help="folder for repositories and pipelines")],
-    token: Annotated[str, typer.Option(help="the access token that it accepts", envvar="GITLAB_TOKEN")],
-    port: Annotated[int, typer.Option(help="port on 127.0.0.1; 0 takes a free one")] = 8929,
-    registry: Annotated[str | None, typer.Option(help="host:port of the registry that jobs pull from")] = None,
-) -> None:
-    """Run the sandbox's GitLab alone until Ctrl-C."""
-    finish(_sandbox_gitlab(data, token, port, registry))
-
-
 def main() -> None:
     """Entry point of the console script."""
     app()
@@ -179,7 +168,7 @@ def main() -> None:
 async def _up(home: Path | None, *, processes: bool, fixed_ports: bool) -> None:
     from greenrun import local  # noqa: PLC0415 - the embedded parts are an extra
 
-    stop = _stop_signal()
+    stop = stop_signal()
     home = home or local.default_home()
     # The addresses are what a person looks for here; LOG_LEVEL=INFO shows what each service does.
     quiet = {"log_level": os.environ.get("LOG_LEVEL", "WARNING"), "log_format": os.environ.get("LOG_FORMAT", "console")}
@@ -197,17 +186,8 @@ async def _up(home: Path | None, *, processes: bool, fixed_ports: bool) -> None:
         console.print("finishing what is in hand …")
 
 
-async def _sandbox_gitlab(data: Path, token: str, port: int, registry: str | None) -> None:
-    from sandbox.gitlab.server import serve  # noqa: PLC0415 - the embedded parts are an extra
-
-    stop = _stop_signal()
-    async with serve(port=port, data=data, token=token, registry=registry) as server:
-        console.print(f"GitLab (sandbox) at {server.url}, its data in {data}  (Ctrl-C ends)")
-        await stop.wait()
-
-
 async def _submit(submission: Submission, *, watch: bool, as_json: bool) -> None:
-    async with _bus() as bus:
+    async with running_log() as bus:
         event = await bus.submit(submission, "cli")
         if watch:
             await _follow(bus, event.run_id, as_json=as_json)
@@ -218,7 +198,7 @@ async def _submit(submission: Submission, *, watch: bool, as_json: bool) -> None
 
 
 async def _watch(run_id: str, *, as_json: bool) -> None:
-    async with _bus() as bus:
+    async with running_log() as bus:
         await _history(bus, run_id)
         await _follow(bus, run_id, as_json=as_json)
 
@@ -232,8 +212,19 @@ async def _follow(bus: Bus, run_id: str, *, as_json: bool) -> None:
         raise typer.Exit(FAILED)
 
 
+async def _cancel(run_id: str, reason: str) -> None:
+    async with running_log() as bus:
+        run = fold(await _history(bus, run_id))
+        if run.status != "running":
+            raise GreenrunError(f"run {run_id} has {run.status}; there is nothing to cancel")
+        await bus.publish(
+            RunCancelled(run_id=run_id, attempt=run.attempt, cancelled_by="cli", reason=reason), source="cli"
+        )
+    console.print(f"run {run_id} is cancelled")
+
+
 async def _runs(*, as_json: bool) -> None:
-    async with _bus() as bus:
+    async with running_log() as bus:
         by_run: dict[str, list[Recorded]] = {}
         for recorded in await bus.all_events():
             by_run.setdefault(recorded.event.run_id, []).append(recorded)
@@ -247,7 +238,7 @@ async def _runs(*, as_json: bool) -> None:
 
 
 async def _show(run_id: str, *, as_json: bool) -> None:
-    async with _bus() as bus:
+    async with running_log() as bus:
         run: Run = fold(await _history(bus, run_id))
     if as_json:
         _print_json(run.model_dump(mode="json"))
@@ -256,7 +247,7 @@ async def _show(run_id: str, *, as_json: bool) -> None:
 
 
 async def _events(run_id: str | None, *, as_json: bool) -> None:
-    async with _bus() as bus:
+    async with running_log() as bus:
         records = await (bus.all_events() if run_id is None else _history(bus, run_id))
     previous = None
     for recorded in records:
@@ -274,29 +265,6 @@ async def _history(bus: Bus, run_id: str) -> list[Recorded]:
     if not any(isinstance(recorded.event, RepoSubmitted) for recorded in records):
         raise GreenrunError(f"there is no run {run_id}; 'greenrun runs' lists them")
     return records
-
-
-@asynccontextmanager
-async def _bus() -> AsyncIterator[Bus]:
-    """The log of the running system; Retry where nothing answers, instead of waiting for ever."""
-    settings = CommonSettings(**values())
-    try:
-        await embedded.reachable(settings.nats_url)
-    except (OSError, TimeoutError) as error:
-        advice = "start it with 'greenrun up' or set NATS_URL"
-        raise Retry(f"nothing answers at {settings.nats_url}; {advice}") from error
-    from shared.bus import Bus  # noqa: PLC0415 - the client of NATS takes half a second to load
-
-    async with Bus.connect(settings, "cli") as bus:
-        yield bus
-
-
-def _stop_signal() -> asyncio.Event:
-    """Set by Ctrl-C or SIGTERM."""
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
 
 
 def _print_json(document: Any) -> None:

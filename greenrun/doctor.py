@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,11 @@ async def examine(values: Mapping[str, Any]) -> list[Finding]:
         ("GitLab", _gitlab, "set GITLAB_URL and GITLAB_TOKEN (scope api, role Developer)"),
         ("registry", _registry, "set NEXUS_REGISTRY to host:port of the private registry"),
         ("ChromaDB", _chroma, "set CHROMADB_HOST and CHROMADB_PORT"),
-        ("model", _model, "set LLM_PROVIDER=rules, or OLLAMA_URL and OLLAMA_MODEL"),
+        (
+            "model",
+            _model,
+            "set LLM_PROVIDER=rules, or what the provider needs (docs/models.md)",
+        ),
     ]
     return [*map(_program, PROGRAMS), *await asyncio.gather(*(_ask(*server, values) for server in servers))]
 
@@ -70,6 +75,7 @@ async def _ask(
         return Finding(name, ok=True, seen=await asyncio.wait_for(check(values), 2 * TIMEOUT))
     except (GreenrunError, httpx.HTTPError, TimeoutError, OSError) as error:
         words = str(error).splitlines()[0] if str(error) else type(error).__name__
+        words = f"{error.request.url}: {words}" if isinstance(error, httpx.RequestError) else words
         return Finding(name, ok=False, seen=words, advice=advice)
 
 
@@ -111,13 +117,43 @@ async def _chroma(values: Mapping[str, Any]) -> str:
 
 async def _model(values: Mapping[str, Any]) -> str:
     settings = ModelSettings(**values)
-    if settings.llm_provider == "rules":
-        return "the built-in rules, no model"
+    check = {"rules": _rules, "ollama": _ollama, "openai": _openai, "claude-code": _claude_code}.get(
+        settings.llm_provider
+    )
+    if check is None:
+        raise GreenrunError(f"LLM_PROVIDER is {settings.llm_provider!r}, and there is none of that name")
+    return await check(settings)
+
+
+async def _rules(_settings: ModelSettings) -> str:
+    return "the built-in rules, no model"
+
+
+async def _ollama(settings: ModelSettings) -> str:
     answer = await _get(f"{settings.ollama_url}/api/tags", {})
     names = [model["name"] for model in answer.raise_for_status().json().get("models", [])]
     if not any(name.split(":")[0] == settings.ollama_model.split(":")[0] for name in names):
         raise GreenrunError(f"{settings.ollama_url} has no model {settings.ollama_model}")
     return f"{settings.ollama_model} at {settings.ollama_url}"
+
+
+async def _openai(settings: ModelSettings) -> str:
+    key = settings.openai_api_key.get_secret_value()
+    url = f"{settings.openai_url.rstrip('/')}/models"
+    answer = await _get(url, {"Authorization": f"Bearer {key}"} if key else {})
+    names = [model["id"] for model in answer.raise_for_status().json().get("data", [])]
+    if settings.openai_model not in names:
+        raise GreenrunError(f"{url} does not list {settings.openai_model!r}; OPENAI_MODEL is one of {', '.join(names)}")
+    return f"{settings.openai_model} at {settings.openai_url}"
+
+
+async def _claude_code(settings: ModelSettings) -> str:
+    from shared.adapters.llm.claude_code import KEYS, ClaudeCode  # noqa: PLC0415 - only where it is chosen
+
+    ClaudeCode(settings)
+    if not any(os.environ.get(name) for name in KEYS):
+        raise GreenrunError(f"Claude Code finds no key; set one of {', '.join(KEYS)}")
+    return f"{settings.claude_code_command} in {settings.claude_code_image or 'no container'}"
 
 
 async def _get(url: str, headers: Mapping[str, str]) -> httpx.Response:

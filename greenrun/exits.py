@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -29,6 +30,14 @@ def finish(work: Coroutine[Any, Any, Any]) -> Any:
         raise fail(FAILED, str(error)) from error
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def stop_signal() -> asyncio.Event:
+    """Set by Ctrl-C or SIGTERM."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
 def fail(code: int, sentence: str) -> typer.Exit:

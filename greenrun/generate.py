@@ -14,7 +14,7 @@ from rich.text import Text
 
 from greenrun.analyze import AT_ONCE, Result, examine
 from services.analyzer.settings import Settings as AnalyzerSettings
-from services.generator.service import Deps, connect, generate
+from services.generator import service as generator
 from shared.errors import GreenrunError
 from shared.events import FilesGenerated, RunFailed, Submission, TemplateResolved, new_run_id
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from services.generator.settings import Settings
     from shared.events import Files
 
+LINE = 400
 LEXERS = {".gitlab-ci.yml": "yaml", "Dockerfile": "docker"}
 
 
@@ -42,7 +43,7 @@ async def print_all(sources: list[str], options: Options, settings: Settings) ->
     """Print or write the files of every source in their order; whether one of them has none."""
     console, turn, failed = Console(), asyncio.Semaphore(AT_ONCE), False
     analyzing = AnalyzerSettings()
-    async with connect(settings, None) as deps:
+    async with generator.connect(settings, None) as deps:
         for source in sources:
             result = await examine(source, options.ref, options.subfolder, analyzing, turn)
             answer = await _files(result, deps)
@@ -58,7 +59,7 @@ async def print_all(sources: list[str], options: Options, settings: Settings) ->
     return failed
 
 
-async def _files(result: Result, deps: Deps) -> FilesGenerated | RunFailed | str:
+async def _files(result: Result, deps: generator.Deps) -> FilesGenerated | RunFailed | str:
     """The generator's answer for one analysis; the reason where there is none."""
     if result.analysis is None:
         return result.error
@@ -69,7 +70,7 @@ async def _files(result: Result, deps: Deps) -> FilesGenerated | RunFailed | str
         decision="llm-generated",
     )
     try:
-        return await generate(event, deps)
+        return await generator.write(event, deps, result.shown)
     except GreenrunError as error:
         return str(error)
 
@@ -95,11 +96,16 @@ def document(
     proposal, analysis = answer.proposal, result.analysis
     said = {"source": source, "language": analysis and analysis.language, "origin": proposal.origin}
     where = {"written_to": str(target)} if target else {"files": proposal.files.by_path()}
-    return {**said, "model": proposal.model, "notes": list(proposal.notes), **where}
+    rounds = [one.model_dump(mode="json") for one in proposal.rounds]
+    return {**said, "model": proposal.model, "notes": list(proposal.notes), "rounds": rounds, **where}
 
 
 def shown(source: str, answer: FilesGenerated | RunFailed | str, target: Path | None) -> Iterable[Any]:
-    """The answer for people."""
+    """The answer for people; what models were asked for it comes first."""
+    if isinstance(answer, FilesGenerated | RunFailed):
+        rounds = answer.rounds if isinstance(answer, RunFailed) else answer.proposal.rounds
+        for number, one in enumerate(rounds, 1):
+            yield Text(f"{one.model}, answer {number}: {one.outcome}; {'; '.join(one.findings)}"[:LINE], style="dim")
     if isinstance(answer, FilesGenerated) and target:
         yield Text(f"{source}: .gitlab-ci.yml and Dockerfile written to {target}", style="green")
     elif isinstance(answer, FilesGenerated):

@@ -1,4 +1,4 @@
-"""The commands that need nothing else running: analyze and generate. What they need takes time to load, so it waits."""
+"""The commands that need nothing else running: analyze, generate, lint. What they need loads slowly, so it waits."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
+from rich.console import Console
 
 from greenrun.exits import FAILED, USAGE, fail, finish
 
@@ -33,7 +34,7 @@ def analyze(
 def generate(
     sources: Sources,
     *,
-    provider: Annotated[str, typer.Option(help="rules: the built-in recipes; ollama: a model")] = "rules",
+    provider: Annotated[str, typer.Option(help="rules (the recipes), ollama, openai or claude-code")] = "rules",
     registry: Annotated[str | None, typer.Option(help="host:port of the registry that the files name")] = None,
     builder: Annotated[str | None, typer.Option(help="kaniko, buildah or buildkit")] = None,
     privileged: Annotated[bool | None, typer.Option(help="the runner allows privileged containers")] = None,
@@ -54,4 +55,58 @@ def generate(
     except ValidationError as error:
         raise fail(USAGE, "; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())) from error
     if finish(print_all(sources, Options(ref, subfolder, out, as_json), settings)):
+        raise typer.Exit(FAILED)
+
+
+def lint(
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE...", help=".gitlab-ci.yml or Dockerfile; - is standard input")
+    ] = None,
+    *,
+    house: Annotated[
+        bool | None,
+        typer.Option(
+            "--house/--no-house",
+            help="hold the file against greenrun's own rules (nine stages, ten jobs, policy); "
+            "default: where it has most of the stages and jobs",
+        ),
+    ] = None,
+    registry: Annotated[
+        str | None, typer.Option(help="host:port of the registry that images come from; implies --house")
+    ] = None,
+    disable: Annotated[
+        str, typer.Option(envvar="POLICY_DISABLED", help="rules of the policy that do not count, with commas between")
+    ] = "",
+    tools: Annotated[bool, typer.Option("--tools/--no-tools", help="ask hadolint and shellcheck where present")] = True,
+    rules: Annotated[bool, typer.Option("--rules", help="list all rules and end")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON array of findings")] = False,
+) -> None:
+    """Say what is wrong with pipelines and Dockerfiles; exit code 0 only where no error is found.
+
+    GitLab's rules hold for every file; local includes are read from the file's folder. Greenrun's own rules hold where
+    a file is meant as one of greenrun's, or where --house or --registry asks for them.
+    """
+    from greenrun import lint as command  # noqa: PLC0415 - what it needs takes time to load
+    from shared.ci.rules import switched_off  # noqa: PLC0415
+
+    if rules:
+        print(command.rules_json() if as_json else command.rules_text())  # noqa: T201 - the command's output
+        return
+    if not files:
+        raise fail(USAGE, "name a file, or - for standard input")
+    try:
+        options = command.Options(True if registry else house, registry, switched_off(disable), tools)
+    except ValueError as error:
+        raise fail(USAGE, f"--disable: {error}") from error
+    checked = [command.lint(name, options) for name in files]
+    if as_json:
+        print(command.as_json(checked))  # noqa: T201 - the command's output
+    else:
+        command.show(checked, Console())
+    for one in checked:
+        if one.refused:
+            fail(USAGE, one.refused)
+    if any(one.refused for one in checked):
+        raise typer.Exit(USAGE)
+    if any(finding.severity == "error" for one in checked for finding in one.findings):
         raise typer.Exit(FAILED)

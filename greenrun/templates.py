@@ -18,7 +18,7 @@ from greenrun.exits import USAGE, fail, finish
 from greenrun.place import values
 from shared.errors import GreenrunError
 from shared.events import Analysis, Files, Template
-from shared.settings import ChromaSettings
+from shared.settings import ChromaSettings, PolicySettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
@@ -197,7 +197,8 @@ async def _remove(template_id: str) -> None:
 async def _add(pipeline: Path, dockerfile: Path, like: str) -> tuple[Template, bool]:
     from greenrun.analyze import analysis_of  # noqa: PLC0415 - what it needs takes time to load
 
-    template = golden(_read(pipeline, dockerfile), await analysis_of(like))
+    disabled = PolicySettings(**values()).disabled_rules
+    template = golden(_read(pipeline, dockerfile), await analysis_of(like), disabled)
     async with _store() as store:
         return template, await store.put(template)
 
@@ -209,7 +210,7 @@ def _read(pipeline: Path, dockerfile: Path) -> Files:
         raise GreenrunError(f"a file cannot be read: {error}") from error
 
 
-def golden(files: Files, analysis: Analysis) -> Template:
+def golden(files: Files, analysis: Analysis, disabled: frozenset[str] = frozenset()) -> Template:
     """The template of these files for repositories like this one; GreenrunError where the checks refuse them."""
     from services.learner.decide import template_for  # noqa: PLC0415 - what it needs takes time to load
     from shared.ci.lint import check, errors  # noqa: PLC0415
@@ -217,7 +218,7 @@ def golden(files: Files, analysis: Analysis) -> Template:
     from shared.ci.stages import STAGES  # noqa: PLC0415
 
     neutral = with_registry(files, NO_REGISTRY)
-    if found := errors(check(neutral, registry=NO_REGISTRY)):
+    if found := errors(check(neutral, registry=NO_REGISTRY, disabled=disabled)):
         listed = "\n".join(f"  {finding}" for finding in found[:20])
         raise GreenrunError(f"the files are refused:\n{listed}")
     return template_for(analysis, neutral, collection=GOLDEN, stages=len(STAGES))

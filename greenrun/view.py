@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -15,12 +15,12 @@ from rich.text import Text
 from shared import events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from rich.console import RenderableType
 
     from shared.bus import Recorded
-    from shared.events import Event, Image, Job, MergeRequest, Repair
+    from shared.events import Event, Image, Job, MergeRequest, Repair, Round
     from shared.history import Run
 
 TYPE_WIDTH = 18
@@ -78,7 +78,8 @@ def _generated(event: events.FilesGenerated) -> str:
     if proposal.repairs and proposal.repairs[-1].attempt == event.attempt:
         return f"repaired by {proposal.repairs[-1].author}: {proposal.repairs[-1].summary}"
     lines = proposal.files.pipeline.count("\n") + proposal.files.dockerfile.count("\n")
-    return f"{proposal.tag} .gitlab-ci.yml and Dockerfile, {lines} lines"
+    asked = f"; asked {asked_words(proposal.rounds)}" if proposal.rounds else ""
+    return f"{proposal.tag} .gitlab-ci.yml and Dockerfile, {lines} lines{asked}"
 
 
 def _seeded(event: events.ImagesSeeded) -> str:
@@ -144,6 +145,18 @@ def image_counts(images: Iterable[Image]) -> str:
     return ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no images"
 
 
+def asked_words(rounds: Sequence[Round]) -> str:
+    """What models were asked in all, e.g. `qwen3 2 times: 1 refused, 1 accepted, 9120 tokens, $0.0310`."""
+    models = ", ".join(dict.fromkeys(one.model for one in rounds))
+    outcomes = Counter(one.outcome for one in rounds)
+    said = [f"{count} {outcome}" for outcome, count in outcomes.items()]
+    said.append(f"{sum(one.prompt_tokens + one.answer_tokens for one in rounds)} tokens")
+    costs = [one.cost for one in rounds if one.cost is not None]
+    said += [f"${sum(costs):.4f}"] if costs else []
+    times = "once" if len(rounds) == 1 else f"{len(rounds)} times"
+    return f"{models} {times}: {', '.join(said)}"
+
+
 def summary(run: Run) -> RenderableType:
     """One run on one screen: outcome, decision, files, images, commit, jobs by stage, healing, template or failure."""
     facts = Table.grid(padding=(0, 2))
@@ -170,16 +183,15 @@ def _facts(run: Run) -> Iterable[tuple[str, Text | str]]:
             "files",
             Text(", ".join(f"{path} ({text.count(chr(10))} lines)" for path, text in run.files.by_path().items())),
         )
+    if run.rounds:
+        yield "model", Text(asked_words(run.rounds))
     if run.images:
         yield "images", Text(image_counts(run.images))
     yield from _on_gitlab(run)
     yield "attempts", Text(f"{run.attempt}, healed {len(run.repairs)} time{'' if len(run.repairs) == 1 else 's'}")
     if run.template:
         yield "template", Text(_stored(run.template))
-    if run.failure:
-        yield "failed in", Text(f"{run.failure.phase}: {run.failure.reason}", style="red")
-        if run.failure.evidence:
-            yield "evidence", Text(run.failure.evidence)
+    yield from _failure(run.failure)
     yield "took", Text(f"{(run.updated - run.started).total_seconds():.1f} s")
 
 
@@ -191,6 +203,13 @@ def _on_gitlab(run: Run) -> Iterable[tuple[str, Text | str]]:
         yield "merge request", Text("\n".join(filter(None, [words, run.merge_request.web_url])))
     if run.pipeline:
         yield "pipeline", Text(f"{run.pipeline.status}  {run.pipeline.web_url}")
+
+
+def _failure(failure: events.RunFailed | None) -> Iterable[tuple[str, Text | str]]:
+    if failure:
+        yield "failed in", Text(f"{failure.phase}: {failure.reason}", style="red")
+        if failure.evidence:
+            yield "evidence", Text(failure.evidence)
 
 
 def jobs_by_stage(jobs: Iterable[Job]) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from nats.js.api import ConsumerConfig, DeliverPolicy, RawStreamMsg
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, ObjectNotFoundError
 from pydantic import ValidationError
 
-from shared import provision, topology
+from shared import leases, provision, topology
 from shared.errors import Conflict, Reject, Retry
 from shared.events import EVENT_TYPES, BlobRef, Event, RepoSubmitted, RunCancelled, Submission, new_run_id
 from shared.logging import logger
@@ -76,6 +77,8 @@ class Bus:
         self._client = client
         self._settings = settings
         self._js: JetStreamContext = client.jetstream(timeout=5)
+        self._turns = leases.LocalLeases()
+        self._holder = new_run_id().encode()
 
     @classmethod
     @asynccontextmanager
@@ -301,6 +304,42 @@ class Bus:
         """Hand every delivery of a consumer to `handle`, until `stop`; then finish what is in hand, or cancel it."""
         loop = PullLoop(self._client, topology.EVENTS_STREAM, durable, handle, concurrency)
         await loop.run(stop, gives_back=gives_back)
+
+    # Leases
+
+    @asynccontextmanager
+    async def lease(self, key: str, seconds: float = leases.LEASE_SECONDS) -> AsyncIterator[None]:
+        """Implements `shared.ports.Leases`: hold the key against all who are connected to this log.
+
+        Raises Retry where NATS does not answer. Those of one process wait in line, and one of them asks the server.
+        """
+        async with self._turns.lease(key), leases.held(self._claim, self._give_up, key, seconds):
+            yield
+
+    async def _claim(self, key: str, seconds: float, revision: int) -> int | None:
+        """The new revision of a lease that is held at `revision` (0: by nobody); None where somebody else holds it."""
+        subject = f"$KV.{topology.LEASES_BUCKET}.{key}"
+        # The server counts a message's life in whole seconds.
+        headers = {"Nats-Expected-Last-Subject-Sequence": str(revision), "Nats-TTL": f"{math.ceil(seconds)}s"}
+        try:
+            ack = await self._js.publish(subject, self._holder, headers=headers, timeout=2)
+        except APIError as error:
+            if error.err_code == ALREADY_PUBLISHED:
+                # A claim that went unanswered was stored after all: what this process holds, it may hold on to.
+                last = await self._last(f"KV_{topology.LEASES_BUCKET}", subject)
+                own = last is not None and last.data == self._holder and last.seq != revision
+                return await self._claim(key, seconds, last.seq or 0) if own and last else None
+            if error.err_code in RIVAL_IN_FLIGHT:
+                return None
+            raise Retry(f"NATS gives no lease: {error.description}") from error
+        except (NatsError, ConnectionError) as error:
+            raise Retry(f"NATS gives no lease: {error or type(error).__name__}") from error
+        return ack.seq
+
+    async def _give_up(self, revision: int) -> None:
+        """Free what is held at this revision; nothing where it has expired."""
+        body = json.dumps({"seq": revision, "no_erase": True}).encode()
+        await self._request(f"$JS.API.STREAM.MSG.DELETE.KV_{topology.LEASES_BUCKET}", body)
 
     # Blobs
 

@@ -17,7 +17,7 @@ from ulid import ULID
 Decision = Literal["chromadb-direct", "chromadb-reference", "llm-generated"]
 Origin = Literal["template", "template+model", "model", "rules"]
 Outcome = Literal["failed", "canceled", "skipped", "no_pipeline", "yaml_error", "blocked", "stuck", "deadline"]
-ImageState = Literal["present", "copied", "failed", "unresolved"]
+ImageState = Literal["present", "copied", "refreshed", "failed", "unresolved"]
 
 # What git takes as a branch's name (git check-ref-format), and an author as git writes one.
 BRANCH = re.compile(r"(?![-/.])(?!refs/)(?!.*(?:\.\.|//|/\.|@\{|\.lock(?:/|$)))[^\x00-\x20\x7f~^:?*\[\\]+(?<![/.])")
@@ -236,7 +236,11 @@ class BlobRef(Fact):
 
 
 class Image(Fact):
-    """One image that the files name. `source` is where it comes from, `target` its name in the private registry."""
+    """One image that the files name. `source` is where it comes from, `target` its name in the private registry.
+
+    `size` in bytes; `reason` has the registry's own words where it failed, `error_class` what they mean. `where` are
+    the lines that name it, `pulled_from` the mirror or registry that it was copied from.
+    """
 
     source: str
     target: str
@@ -246,6 +250,9 @@ class Image(Fact):
     size: int | None = None
     seconds: float = 0.0
     reason: str = ""
+    error_class: str = ""
+    where: tuple[Evidence, ...] = ()
+    pulled_from: str = ""
 
 
 class Commit(Fact):
@@ -287,9 +294,12 @@ class Rerun(Fact):
 class Round(Fact):
     """One question to a model and what came of it; `findings` says why the answer was refused.
 
-    `seconds` is the model's own time, `cost` in US dollars None where the provider does not tell.
+    `phase` and `attempt` say who asked in which pass; `seconds` is the model's own time, `cost` in US dollars None
+    where the provider does not tell.
     """
 
+    phase: Literal["generator", "healer"] = "generator"
+    attempt: int = 1
     model: str
     prompt_version: str
     outcome: Literal["accepted", "refused", "away"]
@@ -501,6 +511,7 @@ class RunFailed(Event):
     error_class: str | None = None
     evidence: str = ""
     repairs: tuple[Repair, ...] = ()
+    rounds: tuple[Round, ...] = ()
 
 
 class RunCancelled(Event):

@@ -63,6 +63,7 @@ class Run(Fact):
     merge_request: events.MergeRequest | None = None
     pipeline: events.Pipeline | None = None
     repairs: tuple[events.Repair, ...] = ()
+    rounds: tuple[events.Round, ...] = ()
     template: events.TemplateStored | None = None
     failure: events.RunFailed | None = None
     timeline: tuple[Step, ...] = ()
@@ -114,7 +115,7 @@ def _proposed(_run: Run, event: Any) -> dict[str, Any]:
     """What every event that carries a proposal says, and its images, commit and pipeline where it has them."""
     proposal = event.proposal
     changes = {name: getattr(proposal, name) for name in ("submission", "analysis", "decision", "origin", "files")}
-    changes["repairs"] = proposal.repairs
+    changes |= {"repairs": proposal.repairs, "rounds": proposal.rounds}
     carried = {name: getattr(event, name, None) for name in ("images", "commit", "merge_request", "pipeline")}
     return changes | {name: value for name, value in carried.items() if value is not None}
 
@@ -136,6 +137,8 @@ def _stored(_run: Run, event: Any) -> dict[str, Any]:
 def _failed(run: Run, event: Any) -> dict[str, Any]:
     """A failure after the pass (the learner's) is shown and does not undo the pass."""
     changes: dict[str, Any] = {"failure": event}
+    if event.rounds:
+        changes["rounds"] = event.rounds
     if run.status == "running":
         changes["status"] = "failed"
     return changes | ({"repairs": event.repairs} if event.repairs else {})

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
+    from shared.ci.places import Place
     from shared.events import BlobRef, Commit, Job, MergeRequest, Pipeline, Template
 
 
@@ -115,11 +117,11 @@ class Completion:
     cost: float | None = None
 
 
-# Is told of the tokens of an answer that there are so far.
+# Is told how much there is so far: of an answer the tokens, of a copy the bytes.
 Progress = Callable[[int], Awaitable[None]]
 
 
-async def unheard(_tokens: int) -> None:
+async def unheard(_amount: int) -> None:
     """Progress that nobody listens to."""
 
 
@@ -155,11 +157,30 @@ class Registry(Protocol):
         ...
 
 
+class Sources(Protocol):
+    """The registries that images come from, and their mirrors."""
+
+    async def digest(self, place: Place) -> str | None:
+        """The digest of the image at this place now; None where it does not have it."""
+        ...
+
+
 class Copier(Protocol):
     """Copies an image with all its platforms between registries."""
 
-    async def copy(self, source: str, target: str) -> None:
-        """Copy `source` to `target` (both `host/repository:tag`)."""
+    async def copy(self, place: Place, target: str, progress: Progress = unheard) -> None:
+        """Copy what is at the place to `target` (`host/repository:tag`); `progress` is told of the bytes."""
+        ...
+
+
+class Leases(Protocol):
+    """Keeps replicas apart: what only one at a time should do."""
+
+    def lease(self, key: str, seconds: float = 30.0) -> AbstractAsyncContextManager[None]:
+        """Wait for the key, and hold it as long as the context is open; a holder that dies frees it after `seconds`.
+
+        It is lost where the log is away longer than that: what is done under it must be right when done twice.
+        """
         ...
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.ci.places import Place, Scheme, mirrors_of, places_of
+from shared.ci.private_names import NameRule, rules_of
+from shared.ci.rules import switched_off
 
 
 class Environment(BaseSettings):
@@ -66,7 +71,26 @@ class WebhookSettings(PortalSettings):
         return f"{base.rstrip('/')}/api/v1/webhooks/gitlab" if base else ""
 
 
-class RegistrySettings(Environment):
+class NamingSettings(Environment):
+    """What images are called in the private registry."""
+
+    image_names: str = Field(
+        "", description="rules SOURCE/=PRIVATE/ with commas between, before those of shared/ci/private_names.py"
+    )
+
+    @field_validator("image_names")
+    @classmethod
+    def _readable_names(cls, text: str) -> str:
+        rules_of(text)
+        return text
+
+    @property
+    def names(self) -> tuple[NameRule, ...]:
+        """The rules, the installation's own first."""
+        return rules_of(self.image_names)
+
+
+class RegistrySettings(NamingSettings):
     """The private registry and where images come from."""
 
     nexus_registry: str = Field("ai-nexus:5001", description="host:port of the private registry, as images name it")
@@ -76,8 +100,51 @@ class RegistrySettings(Environment):
         default=False, description="speak http to the private registry (loopback always does)"
     )
     seed_mirror: str | None = Field(
-        None, description="host:port of a mirror that serves every source under its full name; None asks the sources"
+        None, description="host:port of a mirror that serves every source under its full name; then no source is asked"
     )
+    seed_mirror_insecure: bool = Field(default=False, description="speak http to the mirrors (loopback always does)")
+    seed_mirrors: str = Field(
+        "",
+        description="mirrors that are asked in this order before the source, with commas between: HOST:PORT for all "
+        "sources under their full names, REGISTRY=HOST:PORT for a cache of one; http:// or https:// before HOST",
+    )
+    seed_auth_file: str | None = Field(
+        None, description="file with the sources' users, as 'docker login' and 'skopeo login' write it"
+    )
+    air_gapped: bool = Field(default=False, description="the registry and mirrors alone are reached, not the internet")
+
+    @field_validator("seed_mirror", "seed_mirrors")
+    @classmethod
+    def _readable_mirrors(cls, text: str | None) -> str | None:
+        mirrors_of(text or "")
+        return text
+
+    def places(self, source: str) -> tuple[Place, ...]:
+        """Where the image with this full source name can be read, in order; empty where nothing may be asked."""
+        scheme: Scheme = "http" if self.seed_mirror_insecure else ""
+        mirrors = (*mirrors_of(self.seed_mirror or ""), *mirrors_of(self.seed_mirrors))
+        spoken = tuple(replace(mirror, scheme=mirror.scheme or scheme) for mirror in mirrors)
+        return places_of(source, spoken, own=not (self.air_gapped or self.seed_mirror))
+
+
+class PolicySettings(Environment):
+    """Which rules of the checker's policy hold."""
+
+    policy_disabled: str = Field(
+        "", description="rules of the policy that do not count, with commas between (greenrun lint --rules lists them)"
+    )
+
+    @field_validator("policy_disabled")
+    @classmethod
+    def _known(cls, names: str) -> str:
+        """Refuse what is no rule of the policy: a switch that does nothing would be trusted."""
+        switched_off(names)
+        return names
+
+    @property
+    def disabled_rules(self) -> frozenset[str]:
+        """The ids of the rules that do not count."""
+        return switched_off(self.policy_disabled)
 
 
 class OllamaSettings(Environment):
@@ -105,7 +172,7 @@ class ModelSettings(OllamaSettings):
     llm_timeout: float = Field(600.0, gt=0, description="seconds for one answer")
     llm_repair_rounds: int = Field(3, ge=0, description="how often findings go back to the model")
     ollama_model: str = Field("pipeline-generator-v5", description="name of the model")
-    llm_max_tokens: int = Field(16_384, ge=256, description="tokens of one answer, where the provider is told")
+    llm_max_tokens: int = Field(16_384, ge=16, description="tokens of one answer, where the provider is told")
     llm_retries: int = Field(2, ge=0, description="how often a busy model is asked again when it says after how long")
     llm_retry_wait: float = Field(30.0, ge=0, description="the longest such wait in seconds")
     llm_breaker_failures: int = Field(3, ge=1, description="failures in a row after which a model is left alone")
@@ -117,6 +184,7 @@ class ModelSettings(OllamaSettings):
     claude_code_image: str = Field(
         "docker.io/library/node:22-slim", description="image of the container it runs in; empty: this machine"
     )
+    claude_code_engine: str = Field("docker", description="what runs that container: docker or podman")
     claude_code_model: str = Field("", description="model that Claude Code asks; empty is its own default")
     ollama_num_ctx: int = Field(32768, ge=2048, description="context size asked for, in tokens")
 

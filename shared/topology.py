@@ -12,6 +12,7 @@ EVENTS_STREAM = "EVENTS"
 DLQ_STREAM = "DLQ"
 ADVISORIES_STREAM = "ADVISORIES"
 BLOBS_BUCKET = "greenrun-blobs"
+LEASES_BUCKET = "greenrun-leases"
 INTAKE_TYPE = events.RepoSubmitted
 INTAKE_SUBJECT = INTAKE_TYPE.type
 INTAKE_CONSUMER = "analyzer-intake"
@@ -58,13 +59,15 @@ NANOSECONDS = 1_000_000_000
 EVENTS_MAX_AGE_DAYS = 90
 # A backstop far above any setting of MAX_DELIVERIES: the server drops silently, the bus makes a dead letter.
 MAX_DELIVER_BACKSTOP = 10_000
+# Where the server does not know a message's own time to live (before NATS 2.11), a lease is forgotten after this.
+LEASES_MAX_AGE_SECONDS = 120
 ADVISORY_SUBJECTS = [
     f"$JS.EVENT.ADVISORY.CONSUMER.{kind}.{EVENTS_STREAM}.>" for kind in ("MAX_DELIVERIES", "MSG_TERMINATED")
 ]
 
 
 def streams() -> list[dict[str, Any]]:
-    """The streams (and the bucket, which is one) as JetStream's API takes them (design, section 2)."""
+    """The streams (and the buckets, which are such) as JetStream's API takes them (design, section 2)."""
     ninety_days = EVENTS_MAX_AGE_DAYS * 86_400 * NANOSECONDS
     kept = {"storage": "file", "retention": "limits", "max_age": ninety_days, "num_replicas": 1, "compression": "s2"}
     return [
@@ -86,6 +89,15 @@ def streams() -> list[dict[str, Any]]:
             "subjects": [f"$O.{BLOBS_BUCKET}.C.>", f"$O.{BLOBS_BUCKET}.M.>"],
             "discard": "new",
             "allow_rollup_hdrs": True,
+            "allow_direct": True,
+        },
+        {
+            **kept,
+            "name": f"KV_{LEASES_BUCKET}",
+            "subjects": [f"$KV.{LEASES_BUCKET}.>"],
+            "max_age": LEASES_MAX_AGE_SECONDS * NANOSECONDS,
+            "max_msgs_per_subject": 1,
+            "allow_msg_ttl": True,
             "allow_direct": True,
         },
     ]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -14,13 +12,13 @@ from sandbox.gitlab import executor_trace as trace
 from sandbox.gitlab.executor_builds import Build, builds
 from sandbox.gitlab.executor_dockerfile import UNKNOWN, DockerfileError, parents
 from sandbox.gitlab.executor_images import MANIFEST_TYPES, SECONDS, Images, Pulled
+from sandbox.gitlab.executor_records import NOT_PREPARED, PASSED, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
     from sandbox.gitlab.ci_records import CompiledJob, Context
-
-    Say = Callable[[str], Awaitable[None]]
+    from sandbox.gitlab.executor_records import Say, Source, Work
 
 PARSE_SECONDS = 10.0
 SYNTAX_ERROR = 2
@@ -47,45 +45,44 @@ NO_PARENT = {
 }
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a job ended, GitLab's failure reason, and the exit code where its script failed."""
+class Checks:
+    """Implements `executor_records.Runner`: asks what would stop each job before its script does."""
 
-    status: str
-    failure_reason: str | None = None
-    exit_code: int | None = None
+    def __init__(self, registry: str | None, context: Context) -> None:
+        """Over one registry (host:port) and the files of one commit."""
+        self._registry = registry
+        self._context = context
 
+    def opening(self) -> str:
+        """That this job is checked."""
+        return trace.FIRST_LINE
 
-PASSED = Outcome("success")
-NOT_PREPARED = Outcome("failed", "runner_system_failure")
+    async def job(self, work: Work) -> Outcome:
+        """What came of the check, in the order in which a runner meets what it checks."""
+        if work.job.trigger:
+            await work.say("Downstream pipelines are not started here.\n")
+            return Outcome("failed", "downstream_pipeline_creation_failed")
+        timeout = aiohttp.ClientTimeout(total=SECONDS)
+        async with aiohttp.ClientSession(timeout=timeout, headers={"Accept": MANIFEST_TYPES}) as session:
+            return await Check(Images(self._registry, session), self._context).job(work)
 
 
 class Check:
-    """Checks the jobs of one pipeline."""
+    """The check of one job."""
 
     def __init__(self, images: Images, context: Context) -> None:
         """Over one registry and the files of one commit."""
         self._images = images
         self._context = context
 
-    @classmethod
-    @asynccontextmanager
-    async def open(cls, registry: str | None, context: Context) -> AsyncIterator[Check]:
-        """A check with its own connections to the registry (host:port)."""
-        timeout = aiohttp.ClientTimeout(total=SECONDS)
-        async with aiohttp.ClientSession(timeout=timeout, headers={"Accept": MANIFEST_TYPES}) as session:
-            yield cls(Images(registry, session), context)
-
-    async def job(self, job: CompiledJob, sources: Sequence[CompiledJob], say: Say) -> Outcome:
-        """What would stop the job before its script does, in the order in which a runner meets it."""
-        if job.trigger:
-            await say("Downstream pipelines are not started here.\n")
-            return Outcome("failed", "downstream_pipeline_creation_failed")
+    async def job(self, work: Work) -> Outcome:
+        """Images, artifacts, script."""
+        job, say = work.job, work.say
         await say(trace.opening())
-        if not await self._prepared(job, say):
+        if not await self.prepared(job, say):
             return NOT_PREPARED
         await say(trace.section("get_sources", "Getting source from Git repository", self._checkout()))
-        if body := _downloads(job, sources):
+        if body := _downloads(job, work.sources):
             await say(trace.section("download_artifacts", "Downloading artifacts", body))
         try:
             return await self._script(job, say)
@@ -93,7 +90,7 @@ class Check:
             await say(trace.system_failure(str(error)))
             return NOT_PREPARED
 
-    async def _prepared(self, job: CompiledJob, say: Say) -> bool:
+    async def prepared(self, job: CompiledJob, say: Say) -> bool:
         """Whether services and image can be pulled; GitLab names a failed pull a system failure of the runner."""
         image = job.image or "of the runner's own configuration"
         body = f"{trace.CLEAR}Using Docker executor with image {image} ...{trace.RESET}\n"
@@ -162,14 +159,14 @@ def _plain(image: str, pulled: Pulled, builder: str) -> str:
     return pulled.refusal.removeprefix("Error response from daemon: ")
 
 
-def _downloads(job: CompiledJob, sources: Sequence[CompiledJob]) -> str:
+def _downloads(job: CompiledJob, sources: Sequence[Source]) -> str:
     """What is said of the artifacts of other jobs; a dependency that leaves none is no error to GitLab."""
     lines = []
     for source in sources:
-        if source.artifacts:
-            lines.append(f"Downloading artifacts for {source.name}...\n")
+        if source.job.artifacts:
+            lines.append(f"Downloading artifacts for {source.job.name} ({source.id})...\n")
         elif job.dependencies is not None:
-            lines.append(f"[sandbox] {source.name} declares no artifacts: there is nothing to download.\n")
+            lines.append(f"[sandbox] {source.job.name} declares no artifacts: there is nothing to download.\n")
     return "".join(lines)
 
 

@@ -35,7 +35,7 @@ def compile_pipeline(text: str, context: Context) -> Compiled:
 
 
 def _compile(text: str, context: Context) -> Compiled:
-    base = {**predefined(context.ref, context.default_branch, context.source), **context.variables}
+    base = {**predefined(context.ref, context.default_branch, context.source, tag=context.tag), **context.variables}
     document = _document(text, context, base)
     merged = yaml.dump(document, Dumper=_Plain, sort_keys=False, explicit_start=True)
     errors = problems(document)

@@ -90,7 +90,39 @@ def _record(draft: Draft, verdict: Verdict, variables: dict[str, str]) -> Compil
         timeout_seconds=duration(job.get("timeout")) or DEFAULT_TIMEOUT,
         start_in_seconds=duration(verdict.start_in or job.get("start_in")) or 0,
         trigger="trigger" in job,
+        cache=_caches(job.get("cache"), variables),
+        coverage=str(job["coverage"]) if job.get("coverage") else None,
+        environment=_environment(job.get("environment"), variables),
+        tags=tuple(expand(str(tag), variables) for tag in job.get("tags") or ()),
+        entrypoint=_entrypoint(image),
+        service_details=tuple(_details(service) for service in job.get("services") or ()),
     )
+
+
+def _caches(given: Any, variables: Mapping[str, str]) -> tuple[dict[str, Any], ...]:
+    """Each cache of the job, its key and paths filled in; a `key:files` is left for the files to decide."""
+    listed = given if isinstance(given, list) else [given] if given else []
+    return tuple(_cache(one, variables) for one in listed if isinstance(one, dict))
+
+
+def _cache(given: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
+    key = given.get("key", "default")
+    filled = {"paths": [expand(str(path), variables) for path in given.get("paths") or ()]}
+    return {**given, **filled, "key": key if isinstance(key, dict) else expand(str(key), variables)}
+
+
+def _environment(given: Any, variables: Mapping[str, str]) -> str | None:
+    name = given.get("name") if isinstance(given, dict) else given
+    return expand(str(name), variables) if name else None
+
+
+def _entrypoint(image: Any) -> tuple[str, ...] | None:
+    given = image.get("entrypoint") if isinstance(image, dict) else None
+    return None if given is None else tuple(map(str, given if isinstance(given, list) else [given]))
+
+
+def _details(service: Any) -> dict[str, Any]:
+    return dict(service) if isinstance(service, dict) else {"name": str(service)}
 
 
 def _allowed(job: Mapping[str, Any], verdict: Verdict) -> tuple[bool, tuple[int, ...]]:

@@ -26,6 +26,7 @@ class Context:
     variables: Mapping[str, str] = field(default_factory=dict)
     source: str = "push"
     read: Callable[[str], str | None] = lambda _path: None
+    tag: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ class CompiledJob:
     """One job, everything inherited and expanded; `needs` is None where the stages decide the order.
 
     `needs_artifacts` are those needs whose artifacts it fetches. `artifacts` is empty where it leaves none.
-    `allow_failure_codes` are exit codes that count as allowed where `allow_failure` itself is false.
+    `service_details` has the document's own words for each of `services`, `entrypoint` those of its image; `coverage`
+    is the pattern as it stands there. `allow_failure_codes` are exit codes that count as allowed where
+    `allow_failure` itself is false.
     """
 
     name: str
@@ -65,6 +68,12 @@ class CompiledJob:
     timeout_seconds: int = DEFAULT_TIMEOUT
     start_in_seconds: int = 0
     trigger: bool = False
+    cache: tuple[Mapping[str, Any], ...] = ()
+    coverage: str | None = None
+    environment: str | None = None
+    tags: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] | None = None
+    service_details: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def _paths(given: Any) -> list[str]:
 
 
 def only_except(job: Mapping[str, Any], ref: str, source: str, variables: Mapping[str, str]) -> bool:
-    """`only`/`except` by branch name, pattern, keyword or variables."""
+    """`only`/`except` by name of branch or tag, pattern, keyword or variables."""
     if job.get("only") is not None and not _policy(job["only"], ref, source, variables):
         return False
     return job.get("except") is None or not _policy(job["except"], ref, source, variables)
@@ -79,7 +79,8 @@ def _policy(given: Any, ref: str, source: str, variables: Mapping[str, str]) -> 
         refs, expressions = given.get("refs"), given.get("variables")
         fits = refs is None or _policy(refs, ref, source, variables)
         return fits and (expressions is None or any(evaluate(str(one), variables) for one in _listed(expressions)))
-    keywords = {ref, "branches", {"push": "pushes", "schedule": "schedules"}.get(source, source)}
+    kind = "tags" if "CI_COMMIT_TAG" in variables else "branches"
+    keywords = {ref, kind, {"push": "pushes", "schedule": "schedules"}.get(source, source)}
     return any(one in keywords or _named(one, ref) for one in map(str, _listed(given)))
 
 

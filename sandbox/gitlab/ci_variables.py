@@ -34,15 +34,16 @@ def _value(given: Any) -> str:
     return str(given)
 
 
-def predefined(ref: str, default_branch: str, source: str) -> dict[str, str]:
+def predefined(ref: str, default_branch: str, source: str, *, tag: bool = False) -> dict[str, str]:
     """What GitLab itself gives every pipeline; the server adds what it knows of project and commit."""
+    own = {"CI_COMMIT_TAG": ref} if tag else {"CI_COMMIT_BRANCH": ref}
     slug = re.sub(r"[^a-z0-9]", "-", ref.lower())[:63].strip("-")
     return {
         "CI": "true",
         "GITLAB_CI": "true",
         "CI_SERVER": "yes",
         "CI_SERVER_NAME": "GitLab",
-        **({} if source == "merge_request_event" else {"CI_COMMIT_BRANCH": ref}),
+        **({} if source == "merge_request_event" else own),
         "CI_COMMIT_REF_NAME": ref,
         "CI_COMMIT_REF_SLUG": slug,
         "CI_DEFAULT_BRANCH": default_branch,

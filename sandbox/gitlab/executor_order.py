@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
     from sandbox.gitlab.ci_records import CompiledJob
 
@@ -44,6 +45,31 @@ def composite(statuses: Iterable[str], *, needs: bool) -> str:
     if "failed" in kinds:
         return "failed"
     return "canceled" if "canceled" in kinds else "success"
+
+
+# GitLab's composite status (lib/gitlab/ci/status/composite.rb) as a table: the first row that holds gives the status.
+# `only` where the jobs have none but these statuses, `any` where one of them is among them.
+PIPELINE = (
+    ("skipped", "only", {"skipped", "ignored"}),
+    ("success", "only", {"success", "skipped", "warning", "ignored"}),
+    ("created", "only", {"created", "warning", "ignored"}),
+    ("canceled", "only", {"canceled", "success", "skipped", "warning", "ignored"}),
+    ("pending", "only", {"pending", "created", "skipped", "warning", "ignored"}),
+    ("running", "any", {"running", "pending"}),
+    ("canceling", "any", {"canceling"}),
+    ("manual", "any", {"manual"}),
+    ("scheduled", "any", {"scheduled"}),
+    ("running", "any", {"created"}),
+)
+
+
+def pipeline_status(jobs: Sequence[Mapping[str, Any]]) -> str:
+    """The status of a pipeline from those of its jobs, as GitLab composes it at any moment."""
+    kinds = {heeded(job["status"], allow_failure=job["allow_failure"]) for job in jobs}
+    for status, how, of in PIPELINE:
+        if kinds <= of if how == "only" else kinds & of:
+            return status
+    return "failed"
 
 
 class Order:

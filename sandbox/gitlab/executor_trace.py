@@ -6,6 +6,7 @@ import time
 
 from sandbox.gitlab.ci_duration import spoken
 
+SHELL_LINE = "[sandbox] This job ran with bash on this machine and not in its image.\n"
 FIRST_LINE = "[sandbox] This job was checked, not run in a container: no container engine was found.\n"
 CLEAR, RED, GREEN, CYAN, YELLOW, RESET = "\x1b[0K", "\x1b[31;1m", "\x1b[32;1m", "\x1b[36;1m", "\x1b[0;33m", "\x1b[0;m"
 VERSION = "gitlab-runner 18.2.0 (sandbox)"
@@ -16,11 +17,29 @@ def opening() -> str:
     return f"{CLEAR}Running with {VERSION}{RESET}\n{CLEAR}  on sandbox, system ID: s_sandbox{RESET}\n"
 
 
+def note(words: str) -> str:
+    """A remark of the sandbox, which the real runner does not make."""
+    return f"[sandbox] {words}\n"
+
+
+def warning(words: str) -> str:
+    """A warning in the runner's colour."""
+    return f"{YELLOW}WARNING: {words}{RESET}\n"
+
+
+def begin(name: str, title: str) -> str:
+    """The beginning of a section that the web page can fold, with its marker."""
+    return f"section_start:{int(time.time())}:{name}\r{CLEAR}{CLEAR}{CYAN}{title}{RESET}\n"
+
+
+def end(name: str) -> str:
+    """The end of a section."""
+    return f"section_end:{int(time.time())}:{name}\r{CLEAR}\n"
+
+
 def section(name: str, title: str, body: str) -> str:
-    """A section that the web page can fold, with its markers."""
-    at = int(time.time())
-    begin = f"section_start:{at}:{name}\r{CLEAR}{CLEAR}{CYAN}{title}{RESET}\n"
-    return f"{begin}{body}section_end:{at}:{name}\r{CLEAR}\n"
+    """A whole section."""
+    return begin(name, title) + body + end(name)
 
 
 def pulled(image: str, digest: str) -> str:
@@ -54,6 +73,11 @@ def failed(exit_code: int) -> str:
 def system_failure(words: str) -> str:
     """The end of a job that the runner could not run."""
     return f"{RED}ERROR: Job failed (system failure): {words}\n{RESET}"
+
+
+def canceled() -> str:
+    """The end of a job that somebody ended."""
+    return f"{RED}ERROR: Job failed: canceled\n{RESET}"
 
 
 def succeeded() -> str:

@@ -1,108 +1,204 @@
-"""Pipelines of the sandbox: made on a push, run by the executor, kept in the store."""
+"""Pipelines of the sandbox: made on a push or by the API, run by the executor, kept in the store."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from sandbox.gitlab import shapes
 from sandbox.gitlab.ci import Compiled, CompiledJob, Context, compile_pipeline
-from sandbox.gitlab.executor import COMPLETED, Executor, JobUpdate
+from sandbox.gitlab.ci_predefined import job_variables, pipeline_variables
+from sandbox.gitlab.clock import now, written
+from sandbox.gitlab.executor import COMPLETED, Executor, JobUpdate, Ticket
+from sandbox.gitlab.executor_order import pipeline_status
+from sandbox.gitlab.pipelines_read import changed_files, project_variables, texts
+from sandbox.gitlab.refusals import Forbidden, Refused
+from sandbox.gitlab.repository import NOWHERE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
+    from sandbox.gitlab.executor_run import Run
     from sandbox.gitlab.repository import Repository
     from sandbox.gitlab.store import Row, Store
 
+    Changed = Callable[[str, Row, Row], None]
+
+logger = logging.getLogger(__name__)
 CI_FILE = ".gitlab-ci.yml"
-MAX_READ_FILES = 400
+SKIP_MARKS = ("[skip ci]", "[ci skip]")
+UNDER_WAY = frozenset({"created", "waiting_for_resource", "preparing", "pending", "running", "canceling"})
+CANCELABLE = UNDER_WAY | {"scheduled"}
+CANCEL_SECONDS = 2.0  # how long the answer to a cancel waits; a job whose after_script takes longer is `canceling`
+RETRYABLE = frozenset({"success", "failed", "canceled"})
+FILTERED = (
+    "Pipeline will not run for the selected trigger. The rules configuration prevented any jobs from being added to "
+    "the pipeline."
+)
 
 
 @dataclass
-class Running:
-    """A pipeline that is under way."""
+class UnderWay:
+    """A pipeline that is under way; `rows` are its jobs by name, the newest attempt of each."""
 
     task: asyncio.Task[None]
-    cancel: asyncio.Event
+    run: Run
+    rows: dict[str, Row]
 
 
 class Pipelines:
     """Makes, runs, retries and cancels pipelines."""
 
-    def __init__(self, store: Store, executor: Executor, base_url: str, registry: str | None) -> None:
-        """Over a store; `base_url` is what links begin with."""
+    def __init__(self, store: Store, executor: Executor, base_url: str, changed: Changed) -> None:
+        """Over a store; `base_url` is what links begin with; `changed` hears of every status of pipeline and job."""
         self._store = store
         self._executor = executor
+        self.artifacts = executor.artifacts
         self._base_url = base_url
-        self._registry = registry
-        self._running: dict[int, Running] = {}
+        self._registry = executor.registry
+        self._changed = changed
+        self._under_way: dict[int, UnderWay] = {}
 
-    async def pushed(self, project: Row, repository: Repository, branch: str, sha: str, message: str) -> Row | None:
+    async def pushed(self, project: Row, repository: Repository, ref: str, before: str, after: str) -> Row | None:
         """The pipeline of a push; None where there is no CI file or the rules leave every job out."""
-        text = await repository.read(sha, CI_FILE)
+        text = await repository.read(after, CI_FILE)
         if text is None:
             return None
-        if any(mark in message for mark in ("[skip ci]", "[ci skip]")):
-            return self._add(project, branch, sha, status="skipped", finished_at=now())
-        context = await self.context(project, repository, branch, sha)
+        context = await self.context(project, repository, ref, after, before=before)
+        row = await self._row(project, repository, context, after, before)
+        if any(mark in row["commit"]["message"] for mark in SKIP_MARKS):
+            return self._ended(project, row, "skipped")
         compiled = compile_pipeline(text.decode(errors="replace"), context)
         if compiled.errors:
-            errors = ", ".join(compiled.errors)
-            return self._add(project, branch, sha, status="failed", yaml_errors=errors, finished_at=now())
-        if compiled.filtered:
-            return None
-        return self._begin(project, branch, sha, compiled, context)
+            return self._ended(project, row, "failed", yaml_errors=", ".join(compiled.errors))
+        return None if compiled.filtered else self._begin(project, repository, row, compiled, context)
 
-    async def context(self, project: Row, repository: Repository, branch: str, sha: str) -> Context:
-        """What a pipeline of this commit sees of the repository."""
+    async def create(
+        self, project: Row, repository: Repository, ref: str, variables: Sequence[Row], source: str = "api"
+    ) -> Row:
+        """A pipeline for a branch or tag on request; Refused where there would be none, in GitLab's words."""
+        found = await repository.named(ref)
+        if found is None:
+            raise Refused({"base": ["Reference not found"]})
+        full, sha = found
+        text = await repository.read(sha, CI_FILE)
+        if text is None:
+            raise Refused({"base": ["Missing CI config file"]})
+        context = await self.context(project, repository, full, sha, variables=variables, source=source)
+        compiled = compile_pipeline(text.decode(errors="replace"), context)
+        if compiled.errors or compiled.filtered:
+            raise Refused({"base": list(compiled.errors) or [FILTERED]})
+        row = await self._row(project, repository, context, sha, NOWHERE)
+        return self._begin(project, repository, {**row, "variables": list(variables)}, compiled, context)
+
+    async def context(
+        self,
+        project: Row,
+        repository: Repository,
+        ref: str,
+        sha: str,
+        *,
+        before: str = NOWHERE,
+        variables: Sequence[Row] = (),
+        source: str = "push",
+    ) -> Context:
+        """What a pipeline of this commit sees of the repository; `ref` as `refs/heads/…` or `refs/tags/…`."""
+        tag, name = ref.startswith("refs/tags/"), ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
         paths = list(await repository.tree(sha))
-        small = [path for path in paths if path == "Dockerfile" or path.endswith((".yml", ".yaml"))][:MAX_READ_FILES]
-        texts = {path: (await repository.read(sha, path) or b"").decode(errors="replace") for path in small}
-        path = project["path_with_namespace"]
-        registry = {"CI_REGISTRY": self._registry, "CI_REGISTRY_IMAGE": f"{self._registry}/{path}"}
-        variables = {
-            "CI_COMMIT_SHA": sha,
-            "CI_COMMIT_SHORT_SHA": sha[:8],
-            "CI_PROJECT_ID": str(project["id"]),
-            "CI_PROJECT_NAME": project["path"],
-            "CI_PROJECT_PATH": path,
-            "CI_PROJECT_PATH_SLUG": path.replace("/", "-").lower(),
-            "CI_PROJECT_DIR": f"/builds/{path}",
-            "CI_SERVER_URL": self._base_url,
-            **(registry if self._registry else {}),
-        }
-        return Context(branch, project["default_branch"], paths, paths, variables, read=texts.get)
+        held = await texts(repository, sha, paths)
+        changed = await changed_files(repository, before, sha, paths)
+        [info] = await repository.log(sha, limit=1)
+        own = pipeline_variables(project, info, self._base_url, self._registry, before, name)
+        given = {one["key"]: str(one["value"]) for one in variables}
+        kept = project_variables(self._store, project, protected=not tag and name == project["default_branch"])
+        values = {**own, **{key: row["value"] for key, row in kept.items()}, **given}
+        default = project["default_branch"]
+        return Context(name, default, paths, changed, values, source=source, read=held.get, tag=tag)
 
     async def retry(self, project: Row, repository: Repository, pipeline: Row) -> Row:
-        """Run the failed, canceled and skipped jobs again; each gets a new job, the old one stays as its history."""
-        if pipeline["id"] in self._running or pipeline["status"] not in {"failed", "canceled"}:
+        """Run the failed and canceled jobs again as new jobs, and what was skipped behind them."""
+        jobs = self.jobs(pipeline["id"])
+        again = [job for job in jobs if job["status"] in {"failed", "canceled"}]
+        if not again or pipeline["yaml_errors"]:
             return pipeline
-        context = await self.context(project, repository, pipeline["ref"], pipeline["sha"])
-        text = await repository.read(pipeline["sha"], CI_FILE) or b""
-        compiled = compile_pipeline(text.decode(errors="replace"), context)
-        if compiled.errors:
-            return pipeline
-        done = {job["name"]: "success" for job in self.jobs(pipeline["id"]) if job["status"] == "success"}
-        for old in self.jobs(pipeline["id"]):
-            if old["status"] != "success":
-                self._store.update("job", old["id"], retried=True)
-        for job in compiled.jobs:
-            if job.name not in done:
-                self._add_job(project, pipeline, job)
-        return self._launch(pipeline, compiled, context, done)
+        for job in again:
+            self._clone(job, "created")
+        for job in jobs:
+            if job["status"] == "skipped":
+                self._store.update("job", job["id"], status="created", finished_at=None)
+        return await self._resume(project, repository, pipeline)
+
+    async def retry_job(self, project: Row, repository: Repository, job: Row) -> Row:
+        """A new job in place of one that ended, and what was skipped behind it again; Forbidden where it did not."""
+        if job["status"] not in RETRYABLE or job.get("retried"):
+            raise Forbidden("403 Forbidden - Job is not retryable")
+        pipeline = self._store.get("pipeline", job["pipeline_id"]) or {}
+        made = self._clone(job, "pending")
+        self._reset_behind(job)
+        await self._resume(project, repository, pipeline)
+        return self._store.get("job", made["id"]) or made
+
+    async def play(self, project: Row, repository: Repository, job: Row, variables: Sequence[Row]) -> Row:
+        """Start a manual or delayed job now; Refused where it is neither."""
+        if job["status"] not in {"manual", "scheduled"}:
+            raise Refused("400 Bad request - Unplayable Job")
+        self._store.update("job", job["id"], status="pending", variables=list(variables))
+        pipeline = self._store.get("pipeline", job["pipeline_id"]) or {}
+        self._reset_behind(job)
+        await self._resume(project, repository, pipeline)
+        return self._store.get("job", job["id"]) or job
+
+    def _reset_behind(self, job: Row) -> None:
+        """What was skipped behind a job is decided again."""
+        for one in self.jobs(job["pipeline_id"]):
+            if one["status"] == "skipped" and (one["stage_index"] > job["stage_index"] or one["needs"] is not None):
+                self._store.update("job", one["id"], status="created", finished_at=None)
 
     async def cancel(self, pipeline: Row) -> Row:
-        """End what is under way."""
-        if running := self._running.get(pipeline["id"]):
-            running.cancel.set()
-            await running.task
-        return self._store.get("pipeline", pipeline["id"]) or pipeline
+        """End what is under way or waits for its time."""
+        key = pipeline["id"]
+        if under_way := self._under_way.get(key):
+            under_way.run.cancel()
+            await asyncio.wait([under_way.task], timeout=CANCEL_SECONDS)
+            return self._store.get("pipeline", key) or pipeline
+        for job in self.jobs(key):
+            if job["status"] in CANCELABLE:
+                self._store.update("job", job["id"], status="canceled", finished_at=now())
+        self._settle(key)
+        return self._store.get("pipeline", key) or pipeline
+
+    async def cancel_job(self, job: Row) -> Row:
+        """End one job; what waits for it is decided by its new status."""
+        under_way = self._under_way.get(job["pipeline_id"])
+        if under_way is not None and job["status"] in CANCELABLE:
+            await under_way.run.cancel_job(job["name"], CANCEL_SECONDS)
+        elif job["status"] in CANCELABLE:
+            self._store.update("job", job["id"], status="canceled", finished_at=now())
+            self._settle(job["pipeline_id"])
+        return self._store.get("job", job["id"]) or job
+
+    async def remove(self, pipeline: Row) -> None:
+        """Forget a pipeline with its jobs, traces and artifacts."""
+        await self.cancel(pipeline)
+        if under_way := self._under_way.get(pipeline["id"]):
+            under_way.task.cancel()
+            await asyncio.wait([under_way.task])
+        for job in self.jobs(pipeline["id"], include_retried=True):
+            self.artifacts.forget(job["id"])
+            self._store.remove("job", job["id"])
+        self._store.remove("pipeline", pipeline["id"])
+
+    async def forget(self, project: Row) -> None:
+        """End and remove the pipelines of a project."""
+        for pipeline in self._store.list("pipeline", project=project["id"]):
+            await self.remove(pipeline)
 
     async def stop(self) -> None:
         """End all pipelines without a trace of it: a restart finds them unfinished."""
-        tasks = [running.task for running in self._running.values()]
+        tasks = [under_way.task for under_way in self._under_way.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -110,95 +206,200 @@ class Pipelines:
     def recover(self) -> None:
         """What was running when the process ended has lost its runner."""
         for pipeline in self._store.list("pipeline"):
-            if pipeline["status"] in {"created", "pending", "running"}:
-                for job in self.jobs(pipeline["id"]):
-                    if job["status"] in {"created", "pending", "running"}:
-                        lost = {"status": "failed", "failure_reason": "runner_system_failure", "finished_at": now()}
-                        self._store.update("job", job["id"], **lost)
+            if pipeline["status"] in UNDER_WAY:
+                self._lose(pipeline["id"])
                 self._store.update("pipeline", pipeline["id"], status="failed", finished_at=now())
+
+    def forget_artifacts(self, job: Row) -> None:
+        """Remove what a job left."""
+        self.artifacts.forget(job["id"])
+        self._store.update("job", job["id"], archive=None, files=[], artifacts_expire_at=None)
 
     def jobs(self, pipeline_id: int, *, include_retried: bool = False) -> list[Row]:
         """The jobs of a pipeline, newest first."""
-        found = [job for job in self._store.list("job") if job["pipeline_id"] == pipeline_id]
+        found = self._store.where("job", "pipeline_id", pipeline_id)
         return [job for job in found if include_retried or not job.get("retried")]
 
-    def _begin(self, project: Row, branch: str, sha: str, compiled: Compiled, context: Context) -> Row:
-        pipeline = self._add(project, branch, sha, status="created")
+    async def _row(self, project: Row, repository: Repository, context: Context, sha: str, before: str) -> Row:
+        """A pipeline before it is stored."""
+        [info] = await repository.log(sha, limit=1)
+        row: Row = {"project_id": project["id"], "ref": context.ref, "tag": context.tag, "sha": sha}
+        row |= {"source": context.source, "before_sha": before, "created_at": now(), "updated_at": now()}
+        before_it = self._store.newest("pipeline", project["id"]) or {}
+        row |= {"iid": 1 + before_it.get("iid", 0), "yaml_errors": None}
+        row |= {"started_at": None, "finished_at": None, "coverage": None, "variables": []}
+        return row | {"commit": shapes.commit(info, project, self._base_url)}
+
+    def _ended(self, project: Row, row: Row, status: str, **fields: Any) -> Row:
+        """A pipeline that is over before it began."""
+        over = {**row, "status": status, "finished_at": now(), **fields}
+        stored = self._store.add("pipeline", over, project=project["id"])
+        self._changed("pipeline", stored, stored)
+        return stored
+
+    def _begin(self, project: Row, repository: Repository, row: Row, compiled: Compiled, context: Context) -> Row:
+        pipeline = self._store.add("pipeline", {**row, "status": "created"}, project=project["id"])
+        self._changed("pipeline", pipeline, pipeline)
         for job in sorted(compiled.jobs, key=lambda job: job.stage_index):
             self._add_job(project, pipeline, job)
-        return self._launch(pipeline, compiled, context, {})
+        self._claim_faults(project, pipeline)
+        return self._launch(project, repository, pipeline, compiled, context)
 
-    def _launch(self, pipeline: Row, compiled: Compiled, context: Context, done: Mapping[str, str]) -> Row:
+    def _claim_faults(self, project: Row, pipeline: Row) -> None:
+        """The faults that wait for the next pipeline of this project, or of any, are this one's now."""
+        waiting = [one for one in reversed(self._store.list("fault")) if one["project"] in (None, project["id"])]
+        for one in waiting:
+            self._store.remove("fault", one["id"])
+        if waiting:
+            faults = [{"name": one["name"], "job": one["job"], "times": one["times"]} for one in waiting]
+            self._store.update("pipeline", pipeline["id"], faults=faults)
+
+    def _fault(self, pipeline: Row, job: str) -> str | None:
+        """The fault that befalls the attempt that begins now; one that lasts a number of times is counted."""
+        faults = pipeline.get("faults", [])
+        found = next((one for one in faults if one["times"] and one["job"] in (None, job)), None)
+        if found is None:
+            return None
+        # A fault for any job stays with the first one that it meets.
+        found |= {"job": job, "times": found["times"] - (found["times"] > 0)}
+        self._store.update("pipeline", pipeline["id"], faults=faults)
+        return str(found["name"])
+
+    async def _resume(self, project: Row, repository: Repository, pipeline: Row) -> Row:
+        """Go on with a pipeline from the statuses that its jobs have now; between two requests nothing is awaited."""
         key = pipeline["id"]
-        cancel = asyncio.Event()
-        task = asyncio.create_task(self._run(key, compiled.jobs, context, cancel, done))
-        self._running[key] = Running(task, cancel)
-        task.add_done_callback(lambda _: self._running.pop(key, None))
-        return self._store.update("pipeline", key, status="running", started_at=now(), finished_at=None)
+        ref = f"refs/{'tags' if pipeline.get('tag') else 'heads'}/{pipeline['ref']}"
+        given = {"variables": pipeline.get("variables", []), "source": pipeline["source"]}
+        before = pipeline.get("before_sha") or NOWHERE
+        context = await self.context(project, repository, ref, pipeline["sha"], before=before, **given)
+        text = await repository.read(pipeline["sha"], CI_FILE) or b""
+        compiled = compile_pipeline(text.decode(errors="replace"), context)
+        under_way = self._under_way.get(key)
+        if under_way is None:
+            return self._launch(project, repository, pipeline, compiled, context)
+        rows = {job["name"]: job for job in self.jobs(key)}
+        under_way.rows |= rows
+        under_way.run.take({name: row["status"] for name, row in rows.items()})
+        return self._settle(key)
 
-    async def _run(
-        self,
-        key: int,
-        jobs: Sequence[CompiledJob],
-        context: Context,
-        cancel: asyncio.Event,
-        done: Mapping[str, str],
-    ) -> None:
-        ids = {job["name"]: job["id"] for job in self.jobs(key)}
+    def _launch(self, project: Row, repository: Repository, pipeline: Row, compiled: Compiled, context: Context) -> Row:
+        key = pipeline["id"]
+        rows = {job["name"]: job for job in self.jobs(key)}
 
         async def report(update: JobUpdate) -> None:
-            self._apply(ids[update.name], update)
+            self._apply(key, rows, update)
 
-        await self._executor.run(jobs, report=report, context=context, cancel=cancel, done=done)
-        status = pipeline_status(self.jobs(key))
-        finished = now() if status in COMPLETED else None
-        self._store.update("pipeline", key, status=status, finished_at=finished, updated_at=now())
+        def ticket(name: str) -> Ticket:
+            return self._ticket(project, repository, key, rows[name])
 
-    def _apply(self, job_id: int, update: JobUpdate) -> None:
+        jobs = [job for job in compiled.jobs if job.name in rows]
+        statuses = {name: row["status"] for name, row in rows.items()}
+        run = self._executor.start(jobs, report=report, context=context, statuses=statuses, ticket=ticket)
+        task = asyncio.create_task(self._run(key, run))
+        self._under_way[key] = UnderWay(task, run, rows)
+        return self._settle(key)
+
+    async def _run(self, key: int, run: Run) -> None:
+        try:
+            await run.run()
+        except Exception:
+            logger.exception("the run of pipeline %s broke off", key)
+            self._lose(key)
+        finally:
+            self._under_way.pop(key, None)
+        self._settle(key)
+
+    def _lose(self, key: int) -> None:
+        """What was under way in a pipeline has lost its runner."""
+        for job in self.jobs(key):
+            if job["status"] in UNDER_WAY:
+                lost = {"status": "failed", "failure_reason": "runner_system_failure", "finished_at": now()}
+                self._store.update("job", job["id"], **lost)
+
+    def _ticket(self, project: Row, repository: Repository, key: int, row: Row) -> Ticket:
+        """What the executor must know of a job that begins: only the server gives it."""
+        pipeline = self._store.get("pipeline", key) or {}
+        protected = not pipeline.get("tag") and pipeline["ref"] == project["default_branch"]
+        kept = project_variables(self._store, project, protected=protected)
+        job = self._store.get("job", row["id"]) or row
+        given = {one["key"]: str(one["value"]) for one in job.get("variables", [])}
+        return Ticket(
+            id=row["id"],
+            project=project["id"],
+            repository=repository.path.resolve(),
+            fault=job.get("fault"),
+            variables=job_variables(project, pipeline, job, self._base_url, self._registry) | given,
+            masked=(job["token"], *(one["value"] for one in kept.values() if one["masked"] and one["value"])),
+            files=tuple(name for name, one in kept.items() if one["variable_type"] == "file"),
+            raw=tuple(name for name, one in kept.items() if one["raw"]),
+        )
+
+    def _apply(self, key: int, rows: dict[str, Row], update: JobUpdate) -> None:
+        """What the executor reported of a job, in the store and to those who hear of it."""
+        row = rows[update.name]
         if update.trace_append:
-            self._store.append_trace(job_id, update.trace_append)
+            self._store.append_trace(row["id"], update.trace_append)
             return
-        at = datetime.fromtimestamp(update.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        changes: Row = {"status": update.status, "failure_reason": update.failure_reason}
-        if update.allow_failure is not None:
-            changes["allow_failure"] = update.allow_failure
-        if update.status == "running":
-            changes["started_at"] = at
-        elif update.status in COMPLETED:
-            changes["finished_at"] = at
-        self._store.update("job", job_id, **changes)
+        known = self._store.get("job", row["id"])
+        if known is None:  # the pipeline was removed meanwhile
+            return
+        if update.status == "pending" and known["status"] == "failed":
+            rows[update.name] = self._clone(known, "pending")
+        else:
+            changes = _changes(update)
+            if update.status == "running":
+                changes["fault"] = self._fault(self._store.get("pipeline", key) or {}, update.name)
+            elif update.status in COMPLETED:
+                changes["trace_size"] = self._store.trace_size(row["id"])
+            rows[update.name] = self._store.update("job", row["id"], **changes)
+        pipeline = self._settle(key)
+        self._changed("job", rows[update.name], pipeline)
 
-    def _add(self, project: Row, branch: str, sha: str, **fields: str) -> Row:
-        made: Row = {"project_id": project["id"], "ref": branch, "sha": sha, "source": "push", "created_at": now()}
-        made |= {"yaml_errors": None, "started_at": None, "finished_at": None, "updated_at": now(), **fields}
-        return self._store.add("pipeline", made, project=project["id"])
+    def _settle(self, key: int) -> Row:
+        """Give the pipeline the status that follows from its jobs; the pipeline."""
+        pipeline = self._store.get("pipeline", key)
+        if pipeline is None:
+            return {"id": key, "status": "canceled", "started_at": None, "finished_at": None}
+        jobs = self.jobs(key)
+        status = pipeline_status(jobs) if jobs else pipeline["status"]
+        if status == pipeline["status"]:
+            return pipeline
+        changes: Row = {"status": status, "updated_at": now(), "finished_at": None}
+        if pipeline["started_at"] is None and any(job["started_at"] for job in jobs):
+            changes["started_at"] = now()
+        if status in COMPLETED:
+            covered = [float(job["coverage"]) for job in jobs if job.get("coverage") is not None]
+            changes |= {"finished_at": now(), "coverage": f"{sum(covered) / len(covered):.2f}" if covered else None}
+        pipeline = self._store.update("pipeline", key, **changes)
+        self._changed("pipeline", pipeline, pipeline)
+        return pipeline
 
     def _add_job(self, project: Row, pipeline: Row, job: CompiledJob) -> None:
         made: Row = {"project_id": project["id"], "pipeline_id": pipeline["id"], "name": job.name, "stage": job.stage}
-        made |= {
-            "status": "created",
-            "allow_failure": job.allow_failure,
-            "failure_reason": None,
-            "ref": pipeline["ref"],
-        }
-        made |= {"created_at": now(), "started_at": None, "finished_at": None, "sha": pipeline["sha"]}
-        self._store.add("job", made, project=project["id"])
+        made |= {"status": "created", "allow_failure": job.allow_failure, "failure_reason": None, "when": job.when}
+        made |= {"ref": pipeline["ref"], "sha": pipeline["sha"], "tags": list(job.tags), "stage_index": job.stage_index}
+        made |= {"created_at": now(), "started_at": None, "finished_at": None, "attempt": 0, "needs": job.needs}
+        made["token"] = f"glcbt-64_{secrets.token_urlsafe(15)}"
+        stored = self._store.add("job", made, project=project["id"])
+        self._changed("job", stored, pipeline)
+
+    def _clone(self, job: Row, status: str) -> Row:
+        """A new job in place of an old one, which stays as its history."""
+        self._store.update("job", job["id"], retried=True)
+        kept = ("project_id", "pipeline_id", "name", "stage", "stage_index", "allow_failure", "ref", "sha", "when")
+        made: Row = {key: job.get(key) for key in (*kept, "tags", "needs")}
+        made |= {"status": status, "failure_reason": None, "attempt": job.get("attempt", 0) + 1, "created_at": now()}
+        made |= {"started_at": None, "finished_at": None, "token": f"glcbt-64_{secrets.token_urlsafe(15)}"}
+        return self._store.add("job", made, project=job["project_id"])
 
 
-def pipeline_status(jobs: Sequence[Row]) -> str:
-    """The status of a pipeline from those of its jobs, as GitLab composes it once nothing runs any more."""
-    heeded = [job["status"] for job in jobs if not (job["allow_failure"] and job["status"] in {"failed", "canceled"})]
-    for status in ("failed", "canceled", "manual", "scheduled"):
-        if any(one == status for one in heeded) and not (status == "manual" and _optional(jobs)):
-            return status
-    return "skipped" if heeded and all(status == "skipped" for status in heeded) else "success"
-
-
-def _optional(jobs: Sequence[Row]) -> bool:
-    """Whether every manual job may be left out."""
-    return all(job["allow_failure"] for job in jobs if job["status"] == "manual")
-
-
-def now() -> str:
-    """The time as GitLab writes it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _changes(update: JobUpdate) -> dict[str, Any]:
+    """The fields of a job that an update changes."""
+    changes: dict[str, Any] = {"status": update.status, "failure_reason": update.failure_reason, **update.details}
+    if update.allow_failure is not None:
+        changes["allow_failure"] = update.allow_failure
+    if update.status == "running":
+        changes["started_at"] = written(update.at)
+    elif update.status in COMPLETED:
+        changes["finished_at"] = written(update.at)
+    return changes

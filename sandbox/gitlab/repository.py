@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sandbox.gitlab.refusals import Refused
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -18,7 +20,13 @@ GIT_SECONDS = 60.0
 # GitLab takes `git push -o`; what the options say is not heeded here.
 PUSH_OPTIONS = "receive.advertisePushOptions"
 FIELD, RECORD = "\x1f", "\x1e"
-LOG_FORMAT = FIELD.join(["%H", "%P", "%an", "%ae", "%aI", "%cn", "%ce", "%cI", "%B"]) + RECORD
+TRAILERS = "%(trailers:only=true,unfold=true,separator=%x1d,key_value_separator=%x1c)"
+LOG_FORMAT = FIELD.join(["%H", "%P", "%an", "%ae", "%aI", "%cn", "%ce", "%cI", TRAILERS, "%B"]) + RECORD
+NOWHERE = "0" * 40
+FOLDER = "040000"
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # git's own name for a tree without files
+CHANGED_SINCE = "You are attempting to update a file that has changed since you started editing it."
+KINDS = ("create", "update", "move", "delete", "chmod")
 
 
 class GitFailed(Exception):  # noqa: N818 - what happened
@@ -34,6 +42,7 @@ class Action:
     content: bytes = b""
     previous_path: str | None = None
     executable: bool | None = None
+    last_commit_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,15 +64,12 @@ class CommitInfo:
     committer: Author
     committed: str
     message: str
+    trailers: tuple[tuple[str, str], ...] = ()
 
     @property
     def title(self) -> str:
         """The first line of the message."""
         return self.message.split("\n", 1)[0]
-
-
-class Refused(Exception):  # noqa: N818 - the answer is 400
-    """The change cannot be made; the text is GitLab's."""
 
 
 class Repository:
@@ -92,12 +98,30 @@ class Repository:
         if not ref or ref.startswith("-"):
             return None
         for name in (f"refs/heads/{ref}", f"refs/tags/{ref}", ref):
-            try:
-                found = await self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-            except GitFailed:
-                continue
-            return found.decode().strip()
+            if sha := await self._commit_of(name):
+                return sha
         return None
+
+    async def _commit_of(self, name: str) -> str | None:
+        try:
+            found = await self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        except GitFailed:
+            return None
+        return found.decode().strip()
+
+    async def named(self, ref: str) -> tuple[str, str] | None:
+        """The full name and the commit of a branch or tag; None where there is none."""
+        for full in (f"refs/heads/{ref}", f"refs/tags/{ref}", ref):
+            if full.startswith(("refs/heads/", "refs/tags/")) and (sha := await self._commit_of(full)):
+                return full, sha
+        return None
+
+    async def refs(self) -> dict[str, str]:
+        """Full name → commit of all branches and tags."""
+        fields = "--format=%(refname) %(objectname) %(*objectname)"
+        listed = await self.git("for-each-ref", fields, "refs/heads", "refs/tags")
+        rows = (line.split(" ") for line in listed.decode().splitlines())
+        return {name: peeled or sha for name, sha, peeled in rows}
 
     async def branches(self) -> dict[str, str]:
         """Branch → sha."""
@@ -105,22 +129,36 @@ class Repository:
         pairs = (line.rpartition(" ") for line in listed.decode().splitlines())
         return {name: sha for name, _, sha in pairs}
 
-    async def delete_branch(self, name: str) -> None:
-        """Remove a branch."""
-        await self.git("update-ref", "-d", f"refs/heads/{name}")
+    async def delete_ref(self, ref: str) -> None:
+        """Remove a ref, `refs/heads/…` or `refs/tags/…`."""
+        await self.git("update-ref", "-d", ref)
 
     async def create_branch(self, name: str, sha: str) -> None:
-        """Point a new branch at a commit; Refused where it exists."""
+        """Point a new branch at a commit; Refused where it exists or git does not take the name."""
         try:
-            await self.git("update-ref", f"refs/heads/{name}", sha, "0" * 40)
+            await self.git("check-ref-format", "--branch", name)
+        except GitFailed as error:
+            raise Refused("Branch name is invalid") from error
+        try:
+            await self.git("update-ref", f"refs/heads/{name}", sha, NOWHERE)
         except GitFailed as error:
             raise Refused("Branch already exists") from error
 
+    async def entries(self, sha: str) -> dict[str, tuple[str, str]]:
+        """Path → mode and object id of all files and folders at a commit, in git's order."""
+        listed = await self.git("ls-tree", "-r", "-t", "-z", sha)
+        rows = (row.split("\t", 1) for row in listed.decode(errors="surrogateescape").split("\0") if row)
+        parts = ((meta.split(" "), path) for meta, path in rows)
+        return {path: (mode, oid) for (mode, _, oid), path in parts}
+
     async def tree(self, sha: str) -> dict[str, str]:
         """Path → mode of all files at a commit."""
-        listed = await self.git("ls-tree", "-r", "-z", sha)
-        rows = (row.split("\t", 1) for row in listed.decode(errors="surrogateescape").split("\0") if row)
-        return {path: meta.split(" ", 1)[0] for meta, path in rows}
+        return {path: mode for path, (mode, _) in (await self.entries(sha)).items() if mode != FOLDER}
+
+    async def last_commit(self, ref: str, path: str) -> str | None:
+        """The sha of the newest commit of a ref that changed the path; None where none did."""
+        found = await self.git("log", "--format=%H", "--max-count=1", ref, "--", path)
+        return found.decode().strip() or None
 
     async def read(self, sha: str, path: str) -> bytes | None:
         """A file's content at a commit; None where it is not there."""
@@ -129,59 +167,105 @@ class Repository:
         except GitFailed:
             return None
 
-    async def log(self, ref: str, *, path: str | None = None, limit: int = 1000) -> list[CommitInfo]:
-        """The commits of a ref, newest first."""
-        arguments = ["log", f"--format={LOG_FORMAT}", f"--max-count={limit}", ref, "--"]
+    async def read_all(self, sha: str, paths: Sequence[str]) -> dict[str, bytes]:
+        """Path → content of those files at a commit, in one go; paths with a line break are left out."""
+        wanted = [path for path in paths if "\n" not in path]
+        asked = "".join(f"{sha}:{path}\n" for path in wanted).encode(errors="surrogateescape")
+        rest = await self.git("cat-file", "--batch", stdin=asked) if wanted else b""
+        found: dict[str, bytes] = {}
+        for path in wanted:
+            head, _, rest = rest.partition(b"\n")
+            if head.endswith(b" missing"):
+                continue
+            size = int(head.rsplit(b" ", 1)[1])
+            found[path], rest = rest[:size], rest[size + 1 :]
+        return found
+
+    async def log(self, *revisions: str, path: str | None = None, limit: int = 1000) -> list[CommitInfo]:
+        """The commits that the revisions (`main`, `a..b`) name, newest first."""
+        arguments = ["log", f"--format={LOG_FORMAT}", f"--max-count={limit}", *revisions, "--"]
         listed = await self.git(*arguments, *([path] if path else []))
         return [_commit(record) for record in listed.decode(errors="replace").split(RECORD) if record.strip()]
 
     async def commit(
-        self, branch: str, parent: str | None, actions: Sequence[Action], message: str, author: Author
+        self,
+        branch: str,
+        parent: str | None,
+        actions: Sequence[Action],
+        message: str,
+        author: Author,
+        *,
+        force: bool = False,
     ) -> str:
-        """One commit on a branch with all actions; its sha. Refused in GitLab's words where an action does not fit."""
+        """One commit on a branch with all actions; its sha. Refused in GitLab's words where an action does not fit.
+
+        `force` moves a branch that stands elsewhere onto the new commit.
+        """
         modes = await self.tree(parent) if parent else {}
         with tempfile.TemporaryDirectory() as scratch:
             env = {"GIT_INDEX_FILE": str(Path(scratch) / "index"), **_identity(author)}
             if parent:
                 await self.git("read-tree", parent, env=env)
             for action in actions:
+                await self._check(action, modes, parent)
                 await self._apply(action, modes, parent, env)
             tree = (await self.git("write-tree", env=env)).decode().strip()
             parents = ["-p", parent] if parent else []
             made = await self.git("commit-tree", tree, *parents, stdin=message.encode(), env=env)
         sha = made.decode().strip()
-        old = (await self.branches()).get(branch, "0" * 40)
-        if parent is not None and old not in (parent, "0" * 40):
-            raise Refused("Could not update refs/heads/" + branch + ". Please refresh and try again.")
+        old = (await self.branches()).get(branch, NOWHERE)
+        if parent is not None and old not in (parent, NOWHERE) and not force:
+            raise Refused(f"Could not update refs/heads/{branch}. Please refresh and try again.")
+        await self.move_branch(branch, sha, old)
+        return sha
+
+    async def merge_commit(self, tree: str, parents: Sequence[str], message: str, author: Author) -> str:
+        """A commit of a tree that is there already; its sha. No branch moves."""
+        between = [word for parent in parents for word in ("-p", parent)]
+        made = await self.git("commit-tree", tree, *between, stdin=message.encode(), env=_identity(author))
+        return made.decode().strip()
+
+    async def move_branch(self, branch: str, sha: str, old: str) -> None:
+        """Point a branch at another commit; Refused where it is not at `old` any more."""
         try:
             await self.git("update-ref", f"refs/heads/{branch}", sha, old)
         except GitFailed as error:
             raise Refused(f"Could not update refs/heads/{branch}. Please refresh and try again.") from error
-        return sha
+
+    async def _check(self, action: Action, modes: Mapping[str, str], parent: str | None) -> None:
+        """Refused where the action does not fit what is there."""
+        path = action.path
+        if action.action not in KINDS:
+            raise Refused(f"Unknown action '{action.action}'")
+        if not path or path.startswith("/") or ".." in Path(path).parts or ".git" in Path(path).parts:
+            raise Refused("invalid path")
+        source = action.previous_path if action.action == "move" else path
+        if action.action in {"create", "move"} and path in modes:
+            raise Refused("A file with this name already exists")
+        if action.action != "create" and source not in modes:
+            raise Refused("A file with this name doesn't exist")
+        if action.last_commit_id and parent and source:
+            last = await self.last_commit(parent, source)
+            if last is not None and last != await self.resolve(action.last_commit_id):
+                raise Refused(CHANGED_SINCE)
 
     async def _apply(self, action: Action, modes: dict[str, str], parent: str | None, env: Mapping[str, str]) -> None:
         """One action in the index; `modes` follows, so that later actions see it."""
         path = action.path
-        if not path or path.startswith("/") or ".." in Path(path).parts or ".git" in Path(path).parts:
-            raise Refused("invalid path")
-        source = action.previous_path if action.action == "move" else path
-        if action.action == "create" and path in modes:
-            raise Refused("A file with this name already exists")
-        if action.action != "create" and source not in modes:
-            raise Refused("A file with this name doesn't exist")
-        mode = modes.get(source or path, "100644")
+        source = (action.previous_path if action.action == "move" else path) or path
+        mode = modes.get(source, "100644")
         if action.executable is not None:
             mode = "100755" if action.executable else "100644"
         if action.action in {"delete", "move"}:
             # `--force-remove` asks for a work tree, which a bare repository has not; mode 0 removes without one.
-            gone = f"0 {'0' * 40}\t{source or path}\0".encode()
+            gone = f"0 {NOWHERE}\t{source}\0".encode()
             await self.git("update-index", "-z", "--index-info", stdin=gone, env=env)
-            del modes[source or path]
+            del modes[source]
         if action.action == "delete":
             return
         content = action.content
         if action.action in {"chmod", "move"} and not content:
-            content = await self.read(parent or "", source or path) or b""
+            content = await self.read(parent or "", source) or b""
         blob = (await self.git("hash-object", "-w", "--stdin", stdin=content)).decode().strip()
         await self.git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}", env=env)
         modes[path] = mode
@@ -214,7 +298,9 @@ def _identity(author: Author) -> dict[str, str]:
 
 
 def _commit(record: str) -> CommitInfo:
-    sha, parents, name, email, authored, by, by_email, committed, message = record.lstrip("\n").split(FIELD, 8)
+    fields = record.lstrip("\n").split(FIELD, 9)
+    sha, parents, name, email, authored, by, by_email, committed, trailers, message = fields
+    pairs = (line.partition("\x1c") for line in trailers.split("\x1d") if line.strip())
     return CommitInfo(
         sha=sha,
         parents=tuple(parents.split()),
@@ -223,4 +309,5 @@ def _commit(record: str) -> CommitInfo:
         committer=Author(by, by_email),
         committed=datetime.fromisoformat(committed).isoformat(timespec="milliseconds"),
         message=message.rstrip("\n"),
+        trailers=tuple((key.strip(), value.strip()) for key, _, value in pairs),
     )

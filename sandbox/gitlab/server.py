@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,20 +10,26 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from sandbox.gitlab import api, api_least, shapes
-from sandbox.gitlab.forge import Forge, NotFound
-from sandbox.gitlab.repository import Action, Author
+from sandbox.gitlab import pages, pages_code
+from sandbox.gitlab.access import DEVELOPER
+from sandbox.gitlab.executor import Mode, Settings
+from sandbox.gitlab.forge import Forge
+from sandbox.gitlab.pages_render import not_found
+from sandbox.gitlab.refusals import NotFound, Unauthorized
+from sandbox.gitlab.repository import NOWHERE, Action, Author
+from sandbox.gitlab.rest import FORGE, MIDDLEWARES, ROUTES
 from sandbox.gitlab.smart_http import backend
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
+    from sandbox.gitlab.access import Caller
     from sandbox.gitlab.store import Row
 
 MAX_BODY = 512 * 1024 * 1024
 IMPORTER = Author("Importer", "importer@example.com")
-pages = web.RouteTableDef()
+git_routes = web.RouteTableDef()
 
 
 @dataclass(frozen=True)
@@ -49,25 +54,37 @@ class GitLabServer:
             actions = [Action("create", name, content) for name, content in contents.items()]
             if not known:
                 await self.forge.commit(row, row["default_branch"], None, actions, "Initial commit", IMPORTER)
-        return shapes.project(row, self.url, empty=not contents)
+        return await self.forge.shaped(self.forge.project(path))
 
 
 @asynccontextmanager
 async def serve(
-    *, data: Path, token: str, registry: str | None = None, port: int = 0, host: str = "127.0.0.1"
+    *,
+    data: Path,
+    token: str,
+    registry: str | None = None,
+    port: int = 0,
+    host: str = "127.0.0.1",
+    executor: Mode = Mode.CHECK,
+    passed: Sequence[str] = (),
 ) -> AsyncIterator[GitLabServer]:
-    """The server, listening until the context closes; what it knows stays in `data`."""
+    """The server, listening until the context closes; what it knows stays in `data`.
+
+    `executor` is how jobs run; `passed` are variables of this environment that jobs of the mode `shell` may see.
+    """
     data.mkdir(parents=True, exist_ok=True)
-    app = web.Application(client_max_size=MAX_BODY, middlewares=[api.errors, api.authentication])
-    app.add_routes(api.routes)
-    app.add_routes(api_least.routes)
-    app.add_routes(pages)
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[*MIDDLEWARES, not_found])
+    app.add_routes(ROUTES)
+    app.add_routes(git_routes)
+    app.add_routes(pages_code.routes)
+    app.add_routes(pages.routes)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
     # The address is part of every link, so the socket is bound before the application is built.
     sock = _bound(host, port)
     base_url = f"http://{host}:{sock.getsockname()[1]}"
-    forge = Forge(data, base_url, token, registry)
-    app[api.FORGE] = forge
+    settings = Settings(registry, executor, data.resolve() / "executor", tuple(passed))
+    forge = Forge(data, base_url, token, settings)
+    app[FORGE] = forge
     await runner.setup()
     try:
         await web.SockSite(runner, sock).start()
@@ -94,81 +111,51 @@ def _read(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pages.route("*", r"/{project:.+?}.git{inner:/(?:info/refs|git-upload-pack|git-receive-pack)}")
+@git_routes.route("*", r"/{project:.+?}.git{inner:/(?:info/refs|git-upload-pack|git-receive-pack)}")
 async def git_over_http(request: web.Request) -> web.StreamResponse:
     """Clone, fetch and push; public projects are read without a token."""
-    forge = request.app[api.FORGE]
-    user = _basic_user(request, forge)
+    forge = request.app[FORGE]
+    who = _basic_caller(request, forge)
     pushing = "git-receive-pack" in (request.match_info["inner"] + request.query_string)
-    try:
-        row = forge.project(request.match_info["project"])
-    except NotFound:
-        row = None
-    if user is None and (pushing or row is None or row["visibility"] != "public"):
+    row = _seen_project(forge, request.match_info["project"], who)
+    if who is None and (pushing or row is None):
         raise web.HTTPUnauthorized(headers={"WWW-Authenticate": 'Basic realm="GitLab"'})
     if row is None:
         return web.Response(status=404, text="The project you were looking for could not be found.\n")
-    if pushing and (user is None or user["access_level"] < api.DEVELOPER):
+    if who is not None and not (who.may_use_git(push=pushing) and (not pushing or who.level_in(row) >= DEVELOPER)):
         return web.Response(status=403, text="You are not allowed to push code to this project.\n")
     repository = forge.repository(row)
-    before = await repository.branches()
-    response = await backend(request, repository, request.match_info["inner"], user["username"] if user else "")
+    before = await repository.refs()
+    name = who.user["username"] if who else ""
+    response = await backend(request, repository, request.match_info["inner"], name)
     if pushing:
-        after = await repository.branches()
-        await forge.pushed(row, {name: sha for name, sha in after.items() if before.get(name) != sha})
+        moved = _moved(before, await repository.refs())
+        await forge.pushed(row, moved, who.user if who else None)
     return response
 
 
-@pages.get("/")
-async def index(request: web.Request) -> web.Response:
-    """All projects."""
-    rows = request.app[api.FORGE].store.list("project")
-    return _page("Projects", "\n".join(row["path_with_namespace"] for row in rows))
+def _seen_project(forge: Forge, path: str, who: Caller | None) -> Row | None:
+    try:
+        row = forge.project(path)
+    except NotFound:
+        return None
+    return row if (who.sees(row) if who else row["visibility"] == "public") else None
 
 
-@pages.get(r"/{project:.+?}/-/pipelines/{key:\d+}")
-async def pipeline_page(request: web.Request) -> web.Response:
-    """A pipeline and its jobs."""
-    forge = request.app[api.FORGE]
-    row = forge.store.get("pipeline", int(request.match_info["key"]))
-    if row is None:
-        raise web.HTTPNotFound
-    lines = [f"{job['stage']:12} {job['name']:20} {job['status']}" for job in reversed(forge.pipelines.jobs(row["id"]))]
-    return _page(f"Pipeline {row['id']}: {row['status']}", "\n".join([row["yaml_errors"] or "", *lines]))
+def _moved(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Ref → where it was and where it is, for those that a push moved."""
+    names = sorted({*before, *after})
+    pairs = {name: (before.get(name, NOWHERE), after.get(name, NOWHERE)) for name in names}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-@pages.get(r"/{project:.+?}/-/jobs/{key:\d+}")
-async def job_page(request: web.Request) -> web.Response:
-    """A job and its trace."""
-    store = request.app[api.FORGE].store
-    row = store.get("job", int(request.match_info["key"]))
-    if row is None:
-        raise web.HTTPNotFound
-    return _page(f"Job {row['name']}: {row['status']}", store.trace(row["id"]))
-
-
-@pages.get(r"/{project:.+?}/-/commit/{sha:[0-9a-f]{40}}")
-async def commit_page(request: web.Request) -> web.Response:
-    """A commit with its changes."""
-    forge = request.app[api.FORGE]
-    repository = forge.repository(forge.project(request.match_info["project"]))
-    shown = await repository.git("show", "--format=fuller", request.match_info["sha"], "--")
-    return _page(f"Commit {request.match_info['sha'][:8]}", shown.decode(errors="replace"))
-
-
-def _page(title: str, text: str) -> web.Response:
-    title, text = html.escape(title), html.escape(text)
-    page = f"<!doctype html><meta charset=utf-8><title>{title}</title><h1>{title}</h1><pre>{text}</pre>"
-    return web.Response(text=page, content_type="text/html")
-
-
-def _basic_user(request: web.Request, forge: Forge) -> Row | None:
-    """The user whose token is the password; any user name, as GitLab takes it."""
+def _basic_caller(request: web.Request, forge: Forge) -> Caller | None:
+    """Whose token is the password; any user name, as GitLab takes it, `gitlab-ci-token` for that of a job."""
     scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "basic":
         return None
     try:
-        _, _, password = base64.b64decode(encoded).decode().partition(":")
-    except ValueError:
+        user, _, password = base64.b64decode(encoded).decode().partition(":")
+        return forge.access.job_caller(password) if user == "gitlab-ci-token" else forge.access.caller(password)
+    except (ValueError, Unauthorized):
         return None
-    return forge.user_of(password)

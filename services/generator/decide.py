@@ -6,18 +6,16 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from services.generator import prompts
-from shared.ci.lint import check, errors
+from shared.ci.finding import with_line
 from shared.ci.parameters import with_registry
-from shared.events import Files, FilesGenerated, Proposal, Round, RunFailed, TemplateResolved
+from shared.events import Files, FilesGenerated, Proposal, RunFailed, TemplateResolved
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from services.generator.story import Story
     from shared.ci.finding import Finding
     from shared.events import Origin
-    from shared.ports import Completion
 
 ANSWER_SCHEMA: dict[str, object] = {
     "type": "object",
@@ -26,10 +24,8 @@ ANSWER_SCHEMA: dict[str, object] = {
     "additionalProperties": False,
 }
 MAX_ANSWER = 200_000
-# An event stays small: of each round the first findings are kept, each cut.
-FINDINGS_KEPT = 5
-FINDING_LENGTH = 300
 EVIDENCE_LENGTH = 8_000
+SAID = 20
 
 
 class Unusable(ValueError):  # noqa: N818 - what the answer is
@@ -50,38 +46,13 @@ def contents_of(blob: bytes) -> dict[str, str]:
     return {str(path): str(text) for path, text in kept.items()} if isinstance(kept, dict) else {}
 
 
-def judged(answer: str, registry: str) -> tuple[Files | None, list[str]]:
-    """The files of an answer, and what is wrong with them as sentences; None where it holds no two files."""
+def judged(answer: str, wrong: Callable[[Files], Sequence[Finding]]) -> tuple[Files | None, list[str]]:
+    """The files of an answer, and what the checker finds wrong, with its lines; None where it holds no two files."""
     try:
         files = read_answer(answer)
     except Unusable as unusable:
         return None, [str(unusable)]
-    return files, said(errors(check(files, registry=registry)))
-
-
-def answered(answer: Completion, complaints: Sequence[str], seconds: float) -> Round:
-    """One round with an answer."""
-    return Round(
-        model=answer.model,
-        prompt_version=prompts.VERSION,
-        outcome="refused" if complaints else "accepted",
-        findings=tuple(complaints[:FINDINGS_KEPT]),
-        prompt_tokens=answer.prompt_tokens,
-        answer_tokens=answer.answer_tokens,
-        cost=answer.cost,
-        seconds=round(seconds, 3),
-    )
-
-
-def away(model: str, reason: str, seconds: float) -> Round:
-    """One round without an answer."""
-    return Round(
-        model=model,
-        prompt_version=prompts.VERSION,
-        outcome="away",
-        findings=(reason[:FINDING_LENGTH],),
-        seconds=round(seconds, 3),
-    )
+    return files, said(wrong(files), files)
 
 
 def read_answer(text: str) -> Files:
@@ -131,12 +102,13 @@ def failed(event: TemplateResolved, story: Story) -> RunFailed:
         phase="generator",
         reason=f"{reason}; {advice}",
         evidence="\n".join([*story.notes, *refused])[:EVIDENCE_LENGTH],
+        rounds=tuple(story.rounds),
     )
 
 
-def said(findings: Iterable[Finding]) -> list[str]:
-    """The findings as sentences for a model or a note, at most twenty."""
-    return [str(finding)[:FINDING_LENGTH] for finding in findings][:20]
+def said(findings: Iterable[Finding], files: Files) -> list[str]:
+    """The findings with their lines for a model or a note, at most twenty."""
+    return [with_line(finding, files) for finding in findings][:SAID]
 
 
 def _files(document: dict[str, Any]) -> Files:

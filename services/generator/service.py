@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from services.generator import decide, prompts
@@ -12,6 +12,7 @@ from services.generator.settings import Settings
 from services.generator.story import Story
 from shared.adapters.blobs import BlobStore
 from shared.adapters.llm import connect_model
+from shared.asking import ask
 from shared.ci.lint import check, errors
 from shared.errors import Reject, Retry
 from shared.events import Files, FilesGenerated, RunFailed, TemplateResolved
@@ -21,10 +22,11 @@ from shared.recipes.renderer import ORDINARY
 from shared.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from shared.bus import Bus
-    from shared.events import Origin
+    from shared.ci.finding import Finding
+    from shared.events import Analysis, Origin
     from shared.ports import Blobs, Model
 
 
@@ -43,6 +45,11 @@ class Deps:
     budget: int = 40_000
     bus: Bus | None = None
     blobs: Blobs | None = None
+    disabled: frozenset[str] = frozenset()
+
+    def wrong(self, files: Files, analysis: Analysis) -> tuple[Finding, ...]:
+        """The errors that the checker finds in files for this repository."""
+        return errors(check(files, registry=self.registry, analysis=analysis, disabled=self.disabled))
 
 
 @asynccontextmanager
@@ -52,24 +59,30 @@ async def connect(settings: Settings, bus: Bus | None) -> AsyncIterator[Deps]:
         yield Deps(
             model,
             settings.nexus_registry,
-            Runner(settings.image_builder, privileged=settings.runner_privileged, air_gapped=settings.air_gapped),
+            Runner(settings.image_builder, settings.runner_privileged, settings.air_gapped, settings.names),
             settings.llm_repair_rounds,
             settings.llm_fallback == "rules",
             settings.llm_repository_budget,
             bus,
             BlobStore(bus) if bus else None,
+            settings.disabled_rules,
         )
 
 
 async def generate(event: TemplateResolved, deps: Deps) -> FilesGenerated | RunFailed:
     """The files of this repository, with what really wrote them."""
+    return await write(event, deps, await _contents(event, deps))
+
+
+async def write(event: TemplateResolved, deps: Deps, contents: Mapping[str, str]) -> FilesGenerated | RunFailed:
+    """The files, where a model may be shown these of the repository's own (path → text, the most telling first)."""
     story = Story()
     if event.decision == "chromadb-direct":
         direct = _direct(event, deps, story)
         if direct is not None:
             return decide.generated(event, direct, "template", story)
     if deps.model is not None:
-        written = await _written(event, deps, deps.model, story)
+        written = await _written(event, deps, deps.model, contents, story)
         if written is not None:
             origin: Origin = "template+model" if event.template else "model"
             return decide.generated(event, written, origin, story, model=deps.model.name)
@@ -81,38 +94,35 @@ def _direct(event: TemplateResolved, deps: Deps, story: Story) -> Files | None:
     files = decide.from_template(event, deps.registry)
     if files is None:
         return None
-    findings = errors(check(files, registry=deps.registry))
+    findings = deps.wrong(files, event.analysis)
     if not findings:
         return files
-    story.notes.append("the template does not pass the checks any more: " + "; ".join(decide.said(findings)[:3]))
+    story.notes.append("the template does not pass the checks any more: " + "; ".join(map(str, findings[:3])))
     return None
 
 
-async def _written(event: TemplateResolved, deps: Deps, model: Model, story: Story) -> Files | None:
+async def _written(
+    event: TemplateResolved, deps: Deps, model: Model, contents: Mapping[str, str], story: Story
+) -> Files | None:
     """What the model wrote, once it passes the checks; None where it never does, or does not answer."""
-    contents = await _contents(event, deps)
     request = prompts.request(event, deps.registry, deps.runner, contents, budget=deps.budget)
-    complaints: list[str] = []
-    for _ in range(deps.repair_rounds + 1):
-        prompt = prompts.again(request, complaints) if complaints else request
-        began = time.monotonic()
-        try:
-            progress = progress_of(deps.bus, event.run_id, "generator", model.name)
-            answer = await model.complete(prompts.SYSTEM, prompt, decide.ANSWER_SCHEMA, progress)
-        except (Retry, Reject) as error:
-            story.rounds.append(decide.away(model.name, error.reason, time.monotonic() - began))
-            _unavailable(event, deps, error, story)
-            return None
-        files, complaints = decide.judged(answer.text, deps.registry)
-        story.rounds.append(decide.answered(answer, complaints, time.monotonic() - began))
-        if files and not complaints:
-            return files
-    return None
+    wrong = partial(deps.wrong, analysis=event.analysis)
+    asked = await ask(
+        model,
+        prompts.question(request, event.attempt, decide.ANSWER_SCHEMA),
+        lambda answer: decide.judged(answer.text, wrong),
+        repairs=deps.repair_rounds,
+        progress=progress_of(deps.bus, event.run_id, "generator", model.name),
+    )
+    story.rounds += asked.rounds
+    if asked.away:
+        _unavailable(event, deps, asked.away, story)
+    return asked.value
 
 
 async def _contents(event: TemplateResolved, deps: Deps) -> dict[str, str]:
-    """The files that the analyzer kept for the model; none where they are gone from the store."""
-    if event.contents is None or deps.blobs is None:
+    """The files that the analyzer kept for a model; none where nobody looks at them, or they are gone."""
+    if deps.model is None or event.contents is None or deps.blobs is None:
         return {}
     try:
         return decide.contents_of(await deps.blobs.get(event.contents))
@@ -132,9 +142,9 @@ def _by_rules(event: TemplateResolved, deps: Deps, story: Story) -> FilesGenerat
     files = render(event.analysis, registry=deps.registry, runner=deps.runner)
     if files is None or (deps.model is not None and not deps.fallback):
         return decide.failed(event, story)
-    findings = errors(check(files, registry=deps.registry))
+    findings = deps.wrong(files, event.analysis)
     if findings:
-        story.notes += decide.said(findings)
+        story.notes += decide.said(findings, files)
         return decide.failed(event, story)
     return decide.generated(event, files, "rules", story)
 

@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from shared.settings import CommonSettings, ModelSettings, RegistrySettings
+from shared.settings import CommonSettings, ModelSettings, PolicySettings, RegistrySettings
 
 
-class Settings(CommonSettings, ModelSettings, RegistrySettings):
+class Settings(CommonSettings, ModelSettings, RegistrySettings, PolicySettings):
     """The model, the registry that images come from, and the runner that the files are for."""
 
     image_builder: Literal["kaniko", "buildah", "buildkit"] = Field("kaniko", description="what builds the image")
@@ -15,4 +15,3 @@ class Settings(CommonSettings, ModelSettings, RegistrySettings):
         40_000, ge=0, description="characters of a repository's files that a model is shown"
     )
     runner_privileged: bool = Field(default=False, description="the runner allows privileged containers")
-    air_gapped: bool = Field(default=False, description="jobs reach the registry and mirrors alone, not the internet")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from services.healer.classify import Diagnosis
+    from shared.events import Round
 
 RERUN = "run again"
 MODEL = "model"
@@ -92,7 +93,9 @@ def from_rules(event: PipelineFailed, diagnosis: Diagnosis) -> list[Fix]:
     return [fix for fix in found if fix]
 
 
-def objection(event: PipelineFailed, diagnosis: Diagnosis, fix: Fix, registry: str) -> str | None:
+def objection(
+    event: PipelineFailed, diagnosis: Diagnosis, fix: Fix, registry: str, disabled: frozenset[str] = frozenset()
+) -> str | None:
     """Why this repair must not be made, or None: not again, not the same files, not weaker, not with errors."""
     before = event.proposal.files
     if fix.rerun:
@@ -105,7 +108,8 @@ def objection(event: PipelineFailed, diagnosis: Diagnosis, fix: Fix, registry: s
     diff = unified_diff(before, fix.files)
     if not diff or _cut(diff) in {repair.diff for repair in event.proposal.repairs}:
         return "the repair changes nothing that was not changed before"
-    wrong = errors(check(fix.files, registry=registry))
+    analysis = event.proposal.analysis
+    wrong = errors(check(fix.files, registry=registry, analysis=analysis, disabled=disabled))
     return loosens(before, fix.files) or (f"the checker refuses it: {wrong[0]}" if wrong else None)
 
 
@@ -115,8 +119,8 @@ def model_may_try(event: PipelineFailed, diagnosis: Diagnosis) -> bool:
     return len(same) < MODEL_TRIES
 
 
-def repaired(event: PipelineFailed, diagnosis: Diagnosis, fix: Fix) -> FilesGenerated:
-    """The next attempt with the repair in its history."""
+def repaired(event: PipelineFailed, diagnosis: Diagnosis, fix: Fix, rounds: Sequence[Round] = ()) -> FilesGenerated:
+    """The next attempt with the repair in its history, and what a model was asked for it."""
     proposal = event.proposal
     repair = Repair(
         attempt=event.attempt + 1,
@@ -131,6 +135,7 @@ def repaired(event: PipelineFailed, diagnosis: Diagnosis, fix: Fix) -> FilesGene
     changes = {
         "files": fix.files,
         "repairs": (*proposal.repairs, repair),
+        "rounds": (*proposal.rounds, *rounds),
         "rerun": _rerun(event) if fix.rerun else None,
         "origin": _origin(proposal.origin, fix),
         "model": fix.author if fix.strategy == MODEL else proposal.model,
@@ -146,12 +151,15 @@ def _rerun(event: PipelineFailed) -> Rerun | None:
     return Rerun(commit=event.commit, pipeline_id=event.pipeline.id, last_job_id=newest)
 
 
-def given_up(event: PipelineFailed, diagnosis: Diagnosis, refusals: Sequence[str]) -> RunFailed:
+def given_up(
+    event: PipelineFailed, diagnosis: Diagnosis, refusals: Sequence[str], rounds: Sequence[Round] = ()
+) -> RunFailed:
     """The end of the run: what failed, what was tried, what a person should do."""
     advice = ADVICE.get(diagnosis.error_class, ADVICE[UNKNOWN])
     why = f"; no further repair: {'; '.join(dict.fromkeys(refusals))}" if refusals else "; no repair is known for it"
     reason = f"{_what(diagnosis)}{why}; {_tried(event)}; what to do: {advice}"
-    return failed(event, reason, diagnosis.evidence.text, diagnosis.error_class)
+    end = failed(event, reason, diagnosis.evidence.text, diagnosis.error_class)
+    return end.model_copy(update={"rounds": (*end.rounds, *rounds)})
 
 
 def failed(event: PipelineFailed, reason: str, evidence: str, error_class: str | None = None) -> RunFailed:
@@ -164,6 +172,7 @@ def failed(event: PipelineFailed, reason: str, evidence: str, error_class: str |
         error_class=error_class,
         evidence=evidence,
         repairs=event.proposal.repairs,
+        rounds=event.proposal.rounds,
     )
 
 
@@ -189,9 +198,7 @@ def _same_failure(repair: Repair, diagnosis: Diagnosis) -> bool:
 
 def _plain(evidence: Evidence) -> str:
     """The evidence without what differs from run to run: ids, times, addresses."""
-    return re.sub(
-        r"0x[0-9a-f]+|\b[0-9a-f]{12,64}\b|\b\d{5,}\b|\d+(?:\.\d+)?(?=\s?m?s\b)|\d\d:\d\d(?::\d\d)?", "#", evidence.text
-    )
+    return _PASSING.sub("#", evidence.text)
 
 
 def _what(diagnosis: Diagnosis) -> str:

@@ -9,14 +9,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.healer.decide import MODEL
 from services.healer.strategies.fix import Fix
+from shared.asking import Question
 from shared.events import Files
 
 if TYPE_CHECKING:
     from services.healer.classify import Diagnosis
+    from shared.asking import Refused
     from shared.events import PipelineFailed
 
 REGION_LIMIT = 6_000
 ANSWER_LIMIT = 200_000
+ANSWER_SHOWN = 60_000
+VERSION = "repair 1"
 
 SYSTEM = """You repair one failing GitLab CI pipeline. You get the failure, the two files, and what was tried
 before. Answer with one JSON object: pipeline (the whole .gitlab-ci.yml), dockerfile (the whole
@@ -44,11 +48,27 @@ class Answer(BaseModel):
     summary: str = Field(min_length=1, max_length=2_000)
 
 
-def prompt(event: PipelineFailed, diagnosis: Diagnosis, region: str, objections: list[str]) -> str:
-    """The request: failure, region of the log, files, earlier repairs, and why earlier answers were refused."""
+def question(event: PipelineFailed, diagnosis: Diagnosis, region: str) -> Question:
+    """The question for one failure, which after a refusal is asked once more with what was wrong."""
+
+    def text(refused: Refused | None) -> str:
+        return prompt(event, diagnosis, region, refused)
+
+    return Question("healer", event.attempt, VERSION, SYSTEM, SCHEMA, text)
+
+
+def prompt(event: PipelineFailed, diagnosis: Diagnosis, region: str, refused: Refused | None) -> str:
+    """The request: failure, region of the log, files, earlier repairs, and why the last answer was refused."""
     files = event.proposal.files
     tried = [f"- {r.error_class}: {r.strategy}: {r.summary[:200]}" for r in event.proposal.repairs] or ["- nothing"]
-    refused = [f"Your last answer was refused: {objections[-1]}"] if objections else []
+    again = (
+        [
+            _data("your last answer", refused.answer[:ANSWER_SHOWN]),
+            _data("why it was refused", "\n".join(refused.findings)),
+        ]
+        if refused
+        else []
+    )
     parts = [
         f"Class: {diagnosis.error_class}. Job: {diagnosis.job or 'none'}.",
         _data("evidence", diagnosis.evidence.text),
@@ -56,7 +76,7 @@ def prompt(event: PipelineFailed, diagnosis: Diagnosis, region: str, objections:
         _data(".gitlab-ci.yml", files.pipeline),
         _data("Dockerfile", files.dockerfile),
         "Tried before:\n" + "\n".join(tried),
-        *refused,
+        *again,
     ]
     return "\n\n".join(parts)
 

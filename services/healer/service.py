@@ -15,10 +15,13 @@ from services.healer.strategies.image_not_found import Tags
 from shared.adapters.blobs import BlobStore
 from shared.adapters.llm import connect_model
 from shared.adapters.registry import RegistryClient
+from shared.adapters.sources import SourceClients
+from shared.asking import ask
 from shared.ci.images import parse
 from shared.ci.region import failing_region, lines_of
 from shared.errors import Reject, Retry
 from shared.events import FilesGenerated, PipelineFailed, RunFailed
+from shared.progress import progress_of
 from shared.service import Service
 
 if TYPE_CHECKING:
@@ -26,13 +29,12 @@ if TYPE_CHECKING:
 
     from services.healer.strategies.fix import Fix
     from shared.bus import Bus
-    from shared.events import Image
-    from shared.ports import Blobs, Model, Registry
+    from shared.events import Image, Round
+    from shared.ports import Blobs, Completion, Model, Registry
 
 # The cause is in the earliest failed jobs; a pipeline of hundreds is not read whole.
 TRACES_LIMIT = 20
 SUSPECTS_LIMIT = 10
-DOCKER_HUB_API = "registry-1.docker.io"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Deps:
     """Traces, the private registry, the tags at a source, the model (None: rules alone), and the limits.
 
     With `wait_for_model` a model that is away holds the run; else the run goes on as if there were none.
+    `bus` hears of its progress.
     """
 
     blobs: Blobs
@@ -50,6 +53,8 @@ class Deps:
     model_rounds: int = 3
     wait_for_model: bool = False
     attempts: int = 10
+    bus: Bus | None = None
+    disabled: frozenset[str] = frozenset()
 
 
 @asynccontextmanager
@@ -57,31 +62,21 @@ async def connect(settings: Settings, bus: Bus) -> AsyncIterator[Deps]:
     """The registry and the model, each asked for the first time by a delivery."""
     async with (
         RegistryClient.of(settings, timeout=settings.registry_timeout) as registry,
+        SourceClients(settings, timeout=settings.registry_timeout) as sources,
         connect_model(settings) as connected,
     ):
         yield Deps(
             blobs=BlobStore(bus),
             registry=registry,
-            source_tags=_source_tags(settings),
+            source_tags=sources.tags,
             private=settings.nexus_registry,
             model=connected,
             model_rounds=settings.llm_repair_rounds,
             wait_for_model=settings.llm_fallback == "none",
             attempts=settings.max_self_heal_attempts,
+            bus=bus,
+            disabled=settings.disabled_rules,
         )
-
-
-def _source_tags(settings: Settings) -> Callable[[str], Awaitable[tuple[str, ...]]]:
-    """What lists the tags of an image at its source, or at the mirror where there is one."""
-
-    async def tags(source: str) -> tuple[str, ...]:
-        image, mirror = parse(source), settings.seed_mirror
-        host = mirror or (DOCKER_HUB_API if image.domain == "docker.io" else image.domain)
-        insecure = bool(mirror) and settings.seed_mirror_insecure
-        async with RegistryClient(host, insecure=insecure, timeout=settings.registry_timeout) as client:
-            return await client.tags(f"{image.domain}/{image.repository}" if mirror else image.repository)
-
-    return tags
 
 
 async def heal(event: PipelineFailed, deps: Deps) -> FilesGenerated | RunFailed:
@@ -96,14 +91,15 @@ async def heal(event: PipelineFailed, deps: Deps) -> FilesGenerated | RunFailed:
         return report
     refusals: list[str] = []
     for fix in [*await _image_repairs(event, diagnosis, deps), *decide.from_rules(event, diagnosis)]:
-        refusal = decide.objection(event, diagnosis, fix, deps.private)
+        refusal = decide.objection(event, diagnosis, fix, deps.private, deps.disabled)
         if refusal is None:
             return decide.repaired(event, diagnosis, fix)
         refusals.append(f"{fix.strategy}: {refusal}")
-    proposed = await _from_model(event, diagnosis, _region(event, diagnosis, traces), deps, refusals)
+    region = _region(event, diagnosis, traces)
+    proposed, rounds = await _from_model(event, diagnosis, region, deps, refusals)
     if proposed:
-        return decide.repaired(event, diagnosis, proposed)
-    return decide.given_up(event, diagnosis, refusals)
+        return decide.repaired(event, diagnosis, proposed, rounds)
+    return decide.given_up(event, diagnosis, refusals, rounds)
 
 
 async def _traces(event: PipelineFailed, blobs: Blobs) -> dict[int, bytes]:
@@ -163,26 +159,27 @@ def _region(event: PipelineFailed, diagnosis: Diagnosis, traces: dict[int, bytes
 
 async def _from_model(
     event: PipelineFailed, diagnosis: Diagnosis, region: str, deps: Deps, refusals: list[str]
-) -> Fix | None:
-    """A model's repair that passed checker and guard; what was refused is told to it, at most `model_rounds` times."""
+) -> tuple[Fix | None, tuple[Round, ...]]:
+    """A model's repair that passed checker and guard, and every round; what was refused is told to the model."""
     if deps.model is None or not decide.model_may_try(event, diagnosis):
-        return None
-    told: list[str] = []
-    for _ in range(deps.model_rounds + 1):
-        try:
-            answer = await deps.model.complete(model.SYSTEM, model.prompt(event, diagnosis, region, told), model.SCHEMA)
-        except (Retry, Reject) as error:
-            if deps.wait_for_model and isinstance(error, Retry):
-                raise
-            refusals.append(f"model: {error.reason}")
-            return None
+        return None, ()
+
+    def judge(answer: Completion) -> tuple[Fix | None, list[str]]:
         fix = model.read(answer.text, answer.model)
-        refusal = fix if isinstance(fix, str) else decide.objection(event, diagnosis, fix, deps.private)
-        if refusal is None and not isinstance(fix, str):
-            return fix
-        told.append(refusal or "")
-        refusals.append(f"model: {refusal}")
-    return None
+        refusal = fix if isinstance(fix, str) else decide.objection(event, diagnosis, fix, deps.private, deps.disabled)
+        return (None if isinstance(fix, str) else fix), ([refusal] if refusal else [])
+
+    asked = await ask(
+        deps.model,
+        model.question(event, diagnosis, region),
+        judge,
+        repairs=deps.model_rounds,
+        progress=progress_of(deps.bus, event.run_id, "healer", deps.model.name),
+    )
+    if deps.wait_for_model and isinstance(asked.away, Retry):
+        raise asked.away
+    refusals += [f"model: {finding}" for one in asked.rounds for finding in one.findings]
+    return asked.value, asked.rounds
 
 
 service = Service("healer", Settings, connect, {PipelineFailed: heal})

@@ -12,6 +12,7 @@ from services.retriever import decide
 from services.retriever.settings import Settings
 from services.retriever.standing import READS, Standings
 from shared.adapters.templates import ChromaTemplates
+from shared.ci.private_names import RULES
 from shared.events import RepoAnalyzed, TemplateResolved
 from shared.logging import logger
 from shared.recipes.entries import COLLECTION, PREFIX, entries
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from shared.bus import Bus
+    from shared.ci.private_names import NameRule
     from shared.ports import TemplateStore
 
 log = logger("retriever")
@@ -40,6 +42,7 @@ class Deps:
 class Bootstrap:
     """Brings the recipes into the store, not before Chroma answers, and again where they are gone."""
 
+    names: tuple[NameRule, ...] = RULES
     done: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -48,7 +51,7 @@ class Bootstrap:
         async with self.lock:
             if self.done and not again:
                 return False
-            recipes = await asyncio.to_thread(lambda: list(entries()))
+            recipes = await asyncio.to_thread(lambda: list(entries(self.names)))
             new = await templates.replace(COLLECTION, PREFIX, recipes)
             log.info("the recipes are in the template store", recipes=len(recipes), new=new)
             self.done = True
@@ -58,7 +61,7 @@ class Bootstrap:
 @asynccontextmanager
 async def connect(settings: Settings, bus: Bus) -> AsyncIterator[Deps]:
     """A client of Chroma, and the standings as the log tells them until now and from now on."""
-    bootstrap = Bootstrap() if settings.retriever_bootstrap else None
+    bootstrap = Bootstrap(settings.names) if settings.retriever_bootstrap else None
     standings = Standings()
     since = datetime.now(UTC) - timedelta(days=settings.retriever_standing_days)
     listening = asyncio.create_task(_listen(bus, standings, since))

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from shared.settings import ChromaSettings, CommonSettings
+from shared.settings import ChromaSettings, CommonSettings, NamingSettings
 
 
-class Settings(CommonSettings, ChromaSettings):
+class Settings(CommonSettings, ChromaSettings, NamingSettings):
     """Chroma, and how many runners-up the event names."""
 
     retriever_candidates: int = Field(5, ge=1, description="how many candidates template.resolved names")

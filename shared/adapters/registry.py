@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ssl
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
 from shared.adapters.registry_auth import Challenge, challenge_of, is_loopback
-from shared.adapters.skopeo import CopyFailed, Skopeo
+from shared.adapters.skopeo import CopyDelayed, CopyFailed, Skopeo
 from shared.errors import Reject, Retry
 from shared.ports import Manifest
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from shared.ci.places import Scheme
     from shared.settings import RegistrySettings
 
-__all__ = ["CopyFailed", "RegistryClient", "Skopeo"]
+__all__ = ["CopyDelayed", "CopyFailed", "RateLimited", "RegistryClient", "Skopeo"]
 
 # Without all four a registry answers 404 or converts to another digest.
 MANIFEST_TYPES = (
@@ -34,7 +37,11 @@ MANIFEST_TYPES = (
 )
 PAGE_SIZE = 1000
 PAGE_LIMIT = 1000
-CONNECTIONS = 20
+CONNECTIONS = 8
+
+
+class RateLimited(Retry):
+    """The registry is at its limit for this user or address."""
 
 
 class RegistryClient:
@@ -47,19 +54,30 @@ class RegistryClient:
         user: str | None = None,
         password: str = "",
         insecure: bool = False,
+        scheme: Scheme = "",
         timeout: float = 10.0,
+        advice: str = "REGISTRY_USER and REGISTRY_PASSWORD",
     ) -> None:
-        """`registry` is host:port (a path after it is part of the repositories' names); `timeout` in seconds."""
+        """`registry` is host:port (a path after it is part of the repositories' names); `timeout` in seconds.
+
+        `scheme` comes before every rule; `advice` names the settings that say who the user is.
+        """
         self.host = registry.partition("/")[0]
         plain = insecure or is_loopback(self.host)
-        self._base = f"{'http' if plain else 'https'}://{self.host}"
+        self._base = f"{scheme or ('http' if plain else 'https')}://{self.host}"
+        self._advice = advice
+        self._slots = asyncio.Semaphore(CONNECTIONS)
         self._basic = httpx.BasicAuth(user, password) if user else None
         self._timeout = timeout
         self._authorization: dict[str, str] = {}
         limits = httpx.Limits(max_connections=CONNECTIONS)
         # A proxy from the environment never stands between this machine and itself.
         self._client = httpx.AsyncClient(
-            timeout=timeout, limits=limits, follow_redirects=True, trust_env=not is_loopback(self.host)
+            timeout=timeout,
+            limits=limits,
+            follow_redirects=True,
+            trust_env=not is_loopback(self.host),
+            verify=_trusted() if self._base.startswith("https:") else True,
         )
 
     @classmethod
@@ -98,6 +116,18 @@ class RegistryClient:
         document = self._json(self._good(response))
         digest = response.headers.get("Docker-Content-Digest") or _digest(response.content)
         return Manifest(digest, await self._size(repository, document))
+
+    async def digest(self, repository: str, reference: str) -> str | None:
+        """The digest of a tag; None where the registry has none. One HEAD, which counts against no pull limit."""
+        path = f"/v2/{repository}/manifests/{reference}"
+        response = await self._ask("HEAD", path, repository)
+        refused = response.is_error and response.status_code != httpx.codes.NOT_FOUND
+        if refused or (response.is_success and "Docker-Content-Digest" not in response.headers):
+            # An answer to HEAD has no words in it.
+            response = await self._ask("GET", path, repository)
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        return str(self._good(response).headers.get("Docker-Content-Digest") or _digest(response.content))
 
     async def tags(self, repository: str) -> tuple[str, ...]:
         """All tags of a repository over all pages, as the registry sorts them; empty where it does not exist."""
@@ -141,7 +171,7 @@ class RegistryClient:
     async def _exchange(self, request: httpx.Request, auth: httpx.Auth | None = None) -> httpx.Response:
         """One request within the time limit; the transport's errors translated."""
         try:
-            async with asyncio.timeout(self._timeout):
+            async with self._slots, asyncio.timeout(self._timeout):
                 request.extensions["timeout"] = httpx.Timeout(self._timeout).as_dict()
                 return await self._client.send(request, auth=auth)
         except (httpx.HTTPError, TimeoutError) as error:
@@ -151,7 +181,7 @@ class RegistryClient:
         """Keep the header that answers the challenge for this repository."""
         if challenge.scheme == "basic":
             if self._basic is None:
-                raise Reject(f"registry {self.host} asks for a user; set REGISTRY_USER and REGISTRY_PASSWORD")
+                raise Reject(f"registry {self.host} asks for a user; set {self._advice}")
             request = next(self._basic.auth_flow(httpx.Request("GET", self._base)))
             self._authorization[repository] = request.headers["Authorization"]
             return
@@ -167,10 +197,12 @@ class RegistryClient:
         if response.is_success:
             return response
         words = _words(response)
-        if status == httpx.codes.TOO_MANY_REQUESTS or response.is_server_error:
+        if status == httpx.codes.TOO_MANY_REQUESTS:
+            raise RateLimited(f"registry {self.host} answered {status}: {words}", after=_retry_after(response))
+        if response.is_server_error:
             raise Retry(f"registry {self.host} answered {status}: {words}", after=_retry_after(response))
         if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            what = "check REGISTRY_USER and REGISTRY_PASSWORD and their rights"
+            what = f"check {self._advice} and the user's rights"
             raise Reject(f"registry {self.host} refuses access: {words}; {what}", evidence=words)
         raise Reject(f"registry {self.host} answered {status} to {response.url.path}: {words}", evidence=words)
 
@@ -190,6 +222,12 @@ class RegistryClient:
         if "WRONG_VERSION_NUMBER" in words or "record layer failure" in words:
             return Reject(f"registry {self.host} speaks http; set REGISTRY_INSECURE=true", evidence=words)
         return Retry(f"registry {self.host} does not answer: {words}")
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """What this machine trusts (SSL_CERT_FILE or the system's store), as skopeo does, and no list of our own."""
+    return ssl.create_default_context()
 
 
 def _digest(content: bytes) -> str:

@@ -6,23 +6,28 @@ skopeo exits 1 for every failure, so the last line of its standard error is what
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import os
 import re
 import signal
-import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shared.adapters.registry_auth import is_loopback
+from shared.adapters.registry_auth import auth_file, is_loopback
 from shared.ci.references import parse
 from shared.errors import Reject, Retry
+from shared.ports import unheard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
+
+    from shared.adapters.registry_auth import Credentials
+    from shared.ci.places import Place
+    from shared.ports import Progress
 
 INSTALL = "install it with 'apt-get install skopeo' (macOS: 'brew install skopeo')"
+ADVICE = "check REGISTRY_USER and REGISTRY_PASSWORD and their rights"
+PROGRESS_SECONDS = 1.0
 
 # First match wins; each row: what skopeo says, the class of the failure, whether it may pass by itself.
 FAILURES: tuple[tuple[re.Pattern[str], str, bool], ...] = tuple(
@@ -63,13 +68,23 @@ class CopyFailed(Reject):
         self.words = words
 
 
+class CopyDelayed(Retry):
+    """The source does not give the image now; another place may, or the same one later."""
+
+    def __init__(self, source: str, error_class: str, words: str, *, after: float | None = None) -> None:
+        """`source` is the name that was asked for; `after` is the source's own wish in seconds."""
+        super().__init__(f"copying {source} failed for now ({error_class}): {words}", after=after)
+        self.error_class = error_class
+        self.words = words
+
+
 class Skopeo:
     """Implements `shared.ports.Copier`: one child process for each copy, killed when the copy is cancelled."""
 
     def __init__(
         self,
         *,
-        credentials: Mapping[str, tuple[str, str]] | None = None,
+        credentials: Credentials | None = None,
         insecure: Sequence[str] = (),
         timeout: float = 900.0,
         program: str = "skopeo",
@@ -80,27 +95,46 @@ class Skopeo:
         self._timeout = timeout
         self._program = program
 
-    async def copy(self, source: str, target: str) -> None:
+    async def copy(self, place: Place, target: str, progress: Progress = unheard) -> None:
         """Copy with all platforms and the same digests; where both names have tag and digest, the digest is read.
 
-        Raises CopyFailed for this image's own failure, Retry for what may pass, Reject where the target refuses.
+        Raises CopyFailed for this image's own failure, CopyDelayed where the source may give it later, Retry where the
+        target may take it later, Reject where the target refuses.
         """
-        code, errors = await self._run(source, target)
-        if code:
-            raise failure(source, target, errors)
+        read, written = _by_digest(place.name), _by_tag(target)
+        errors = await self._run(self._reading(place), self._writing(target), read, written, progress)
+        if errors is not None:
+            raise failure(place.name, target, errors)
 
-    async def _run(self, source: str, target: str) -> tuple[int, str]:
-        """Exit code and standard error."""
-        with self._auth_file() as auth:
-            process = await self._start([*self._options(source, target, auth), *_names(source, target)])
+    async def download(self, place: Place, folder: Path, progress: Progress = unheard) -> None:
+        """Write the image with all platforms into a folder (skopeo's `dir:`); raises what `copy` raises."""
+        errors = await self._run(self._reading(place), [], _by_digest(place.name), f"dir:{folder}", progress)
+        if errors is not None:
+            raise failure(place.name, str(folder), errors)
+
+    async def upload(self, folder: Path, target: str, progress: Progress = unheard) -> None:
+        """Copy what `download` wrote to `target`; Retry where it may be taken later, Reject where it is refused."""
+        errors = await self._run([], self._writing(target), f"dir:{folder}", _by_tag(target), progress)
+        if errors is not None:
+            raise failure(str(folder), target, errors)
+
+    async def _run(
+        self, reading: Sequence[str], writing: Sequence[str], source: str, target: str, progress: Progress
+    ) -> str | None:
+        """Standard error of a copy that failed; None where it succeeded."""
+        with auth_file(self._credentials) as auth:
+            options = [option.format(auth=auth) for option in (*reading, *writing)]
+            process = await self._start([*options, source, target])
+            told = asyncio.create_task(tell_written(process.pid, progress))
             try:
                 async with asyncio.timeout(self._timeout + 5):
                     _, errors = await process.communicate()
             except TimeoutError as error:
-                raise Retry(f"copying {source} took longer than {self._timeout:g} s") from error
+                raise CopyDelayed(source, "timeout", f"it took longer than {self._timeout:g} s") from error
             finally:
+                told.cancel()
                 await _end(process)
-        return process.returncode or 0, errors.decode(errors="replace")
+        return errors.decode(errors="replace") if process.returncode else None
 
     async def _start(self, arguments: Sequence[str]) -> asyncio.subprocess.Process:
         # skopeo's own limit ends it even where this process is no longer there to do so.
@@ -120,35 +154,36 @@ class Skopeo:
         except FileNotFoundError as error:
             raise Reject(f"{self._program} is not installed; {INSTALL}") from error
 
-    def _options(self, source: str, target: str, auth: str) -> Iterator[str]:
-        for side, name in (("src", source), ("dest", target)):
-            host = parse(name).domain
-            if host in self._credentials:
-                yield f"--{side}-authfile={auth}"
-            if host in self._insecure or is_loopback(host):
-                yield f"--{side}-tls-verify=false"
+    def _reading(self, place: Place) -> list[str]:
+        plain = place.scheme == "http" or (not place.scheme and self._is_plain(place.host))
+        return [*self._login("src", place.host), *(["--src-tls-verify=false"] if plain else [])]
 
-    @contextmanager
-    def _auth_file(self) -> Iterator[str]:
-        """A file that only this user can read: a command line can be read by everyone on the machine."""
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-            pairs = {host: f"{user}:{password}" for host, (user, password) in self._credentials.items()}
-            auths = {host: {"auth": base64.b64encode(pair.encode()).decode()} for host, pair in pairs.items()}
-            json.dump({"auths": auths}, file)
-            file.flush()
-            yield file.name
+    def _writing(self, target: str) -> list[str]:
+        host = parse(target).domain
+        return [*self._login("dest", host), *(["--dest-tls-verify=false"] if self._is_plain(host) else [])]
+
+    def _login(self, side: str, host: str) -> list[str]:
+        return [f"--{side}-authfile={{auth}}"] if host in self._credentials else []
+
+    def _is_plain(self, host: str) -> bool:
+        return host in self._insecure or is_loopback(host)
 
 
 def failure(source: str, target: str, errors: str) -> Retry | Reject:
-    """What the last line of skopeo's standard error means for the delivery."""
+    """What the last line of skopeo's standard error means for the delivery, and whose failure it is."""
     words = last_words(errors)
     name, transient = next(((n, t) for pattern, n, t in FAILURES if pattern.search(words)), UNKNOWN)
-    if transient:
-        return Retry(f"copying {source} to {target} failed for now ({name}): {words}")
-    if name in ("unauthorized", "denied") and _AT_TARGET.search(words):
-        what = "check REGISTRY_USER and REGISTRY_PASSWORD and their rights"
-        return Reject(f"registry {parse(target).domain} refuses {target}: {what}", evidence=words)
-    return CopyFailed(source, name, words)
+    if _is_at_target(words, source, target):
+        if transient:
+            return Retry(f"copying {source} to {target} failed for now ({name}): {words}")
+        return Reject(f"registry {target.partition('/')[0]} refuses {target}: {ADVICE}", evidence=words)
+    return CopyDelayed(source, name, words) if transient else CopyFailed(source, name, words)
+
+
+def _is_at_target(words: str, source: str, target: str) -> bool:
+    """Whether the words name the target's registry, or the step of writing at which it ended."""
+    host = target.partition("/")[0]
+    return (bool(host) and host in words and host != source.partition("/")[0]) or _AT_TARGET.search(words) is not None
 
 
 def last_words(errors: str) -> str:
@@ -159,12 +194,30 @@ def last_words(errors: str) -> str:
     return message[1].replace('\\"', '"').replace("\\n", " ") if message else last
 
 
-def _names(source: str, target: str) -> tuple[str, str]:
-    """Tag and digest together are refused: read by the digest, write the tag (the digest comes with it)."""
-    read, written = parse(source), parse(target)
-    by_digest = f"{read.domain}/{read.repository}@{read.digest}" if read.digest else str(read)
-    by_tag = f"{written.domain}/{written.repository}:{written.tag}" if written.tag else str(written)
-    return f"docker://{by_digest}", f"docker://{by_tag}"
+def _by_digest(source: str) -> str:
+    """Tag and digest together are refused: read by the digest."""
+    image = parse(source)
+    return f"docker://{image.domain}/{image.repository}@{image.digest}" if image.digest else f"docker://{image}"
+
+
+def _by_tag(target: str) -> str:
+    """Tag and digest together are refused: write the tag, the digest comes with it."""
+    image = parse(target)
+    return f"docker://{image.domain}/{image.repository}:{image.tag}" if image.tag else f"docker://{image}"
+
+
+async def tell_written(pid: int, progress: Progress) -> None:
+    """Tell every second how many bytes the process has written, as the kernel counts them; silent where it does not.
+
+    skopeo itself says nothing of its progress where no terminal is.
+    """
+    if progress is unheard:
+        return
+    with suppress(OSError, LookupError, ValueError):
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            counts = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+            await progress(int(counts["wchar"]))
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -1,4 +1,4 @@
-"""The shell commands of a pipeline file, each with the line on which it stands."""
+"""The scripts of a pipeline file and their shell commands, each with the line on which it stands."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from shared.ci.document import Document, Path
 
+# A script's text is looked for within so many lines of its key.
+REACH = 200
+
 
 class Command(NamedTuple):
     """One line of a script; line and column count from 1."""
@@ -22,31 +25,61 @@ class Command(NamedTuple):
     path: Path
 
 
-def commands_of(document: Document) -> Iterator[Command]:
-    """Every line of every script in the file, those of hidden jobs and of `default` included."""
-    lines = document.text.splitlines()
+class Script(NamedTuple):
+    """One `script`, `before_script` or `after_script` as written: its items, each with its path."""
+
+    path: Path
+    items: tuple[tuple[str, Path], ...]
+
+
+def scripts_of(document: Document) -> Iterator[Script]:
+    """Every script in the file, those of hidden jobs and of `default` included; a reference stands for `:`."""
     for top, body in document.root.items():
         sections = body.items() if isinstance(body, dict) else ()
         for path, value in [((top,), body), *(((top, key), value) for key, value in sections)]:
             if str(path[-1]).endswith("script"):
-                yield from _lines(document, value, path, lines)
+                yield Script(path, tuple(_items(value, path)))
 
 
-def _lines(document: Document, value: Any, path: Path, lines: list[str]) -> Iterator[Command]:
-    if isinstance(value, list):
-        for number, item in enumerate(value):
-            yield from _lines(document, item, (*path, number), lines)
-    elif isinstance(value, str):
-        start, column = document.position_of(path)
-        for text in value.replace("\\\n", " ").splitlines():
-            start = _line_of(text, start, lines)
-            yield Command(text, PIPELINE, start, column, path)
+def commands_of(document: Document) -> Iterator[Command]:
+    """Every line of every script in the file; lines joined by a backslash are one."""
+    lines = document.text.splitlines()
+    for script in scripts_of(document):
+        for text, path in script.items:
+            start, column = document.position_of(path)
+            for line in text.replace("\\\n", " ").splitlines():
+                start = _line_of(line, start, lines)
+                yield Command(line, PIPELINE, start, column, path)
+
+
+def placed(document: Document, script: Script, wrong: int) -> tuple[int, int]:
+    """Line and column in the file of a line (from 0) of the script's text, its items one below the other."""
+    lines, first = document.text.splitlines(), 0
+    for item, path in script.items:
+        rows = item.split("\n")
+        if wrong < first + len(rows):
+            line, column = document.position_of(path)
+            for row in rows[: wrong - first + 1]:
+                line = _line_of(row, line, lines)
+            return line, column
+        first += len(rows)
+    return document.position_of(script.path)
 
 
 def _line_of(text: str, start: int, lines: list[str]) -> int:
     """The first line from `start` on that holds the text's beginning; `start` where none does."""
     wanted = text.strip()[:30].strip()
-    for number in range(start, min(start + 200, len(lines) + 1)):
+    for number in range(start, min(start + REACH, len(lines) + 1)):
         if wanted and wanted in lines[number - 1]:
             return number
     return start
+
+
+def _items(value: Any, path: Path) -> Iterator[tuple[str, Path]]:
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _items(item, (*path, number))
+    elif isinstance(value, str):
+        yield value, path
+    elif value is not None:
+        yield ":", path

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from shared.ci.image_use import ImageUse, checked
+from shared.ci.instructions import directives, instructions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,8 +20,6 @@ PLATFORM_ARGS = frozenset(
     f"{side}{part}" for side in ("TARGET", "BUILD") for part in ("PLATFORM", "OS", "ARCH", "VARIANT")
 )
 
-_DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(.+?)\s*$")
-_HEREDOC = re.compile(r"<<-?\s*([\"']?)(\w+)\1")
 _VARIABLE = re.compile(r"\\\$|\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^}]*))?\})")
 _ARGUMENT = re.compile(r"(\w+)(?:=(\"[^\"]*\"|'[^']*'|\S*))?")
 _MOUNT_FROM = re.compile(r"--mount=\S*\bfrom=([^,\s]+)")
@@ -47,7 +46,7 @@ class _Build:
 def dockerfile_images(text: str) -> list[ImageUse]:
     """Every image that the Dockerfile names, in its order; stages and `scratch` are none."""
     build, found = _Build(), list(_syntax(text))
-    for line, word, rest in _instructions(text):
+    for line, word, rest in instructions(text):
         if word == "ARG" and not build.stages:
             build.arguments |= _arguments(rest, build.arguments)
         elif word == "FROM":
@@ -77,53 +76,9 @@ def _taken_from(word: str, rest: str, line: int, build: _Build) -> Iterator[Imag
 
 
 def _syntax(text: str) -> Iterator[ImageUse]:
-    image = _directives(text).get("syntax")
+    image = directives(text).get("syntax")
     if image:
         yield checked(image, "Dockerfile syntax", 1)
-
-
-def _directives(text: str) -> dict[str, str]:
-    """The parser directives: comments of the form `# key=value` before anything else."""
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        match = _DIRECTIVE.match(line)
-        if not match or match[1].lower() in found:
-            break
-        found[match[1].lower()] = match[2]
-    return found
-
-
-def _instructions(text: str) -> Iterator[tuple[int, str, str]]:
-    """Line, instruction in upper case and the rest, continuation lines joined, comments and heredocs left out."""
-    escape = _directives(text).get("escape", "\\")
-    lines = iter(enumerate(text.splitlines(), start=1))
-    for number, line in lines:
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        word, _, rest = _joined(line, lines, escape).partition(" ")
-        yield number, word.upper(), rest.strip()
-        _skip_heredocs(word, rest, lines)
-
-
-def _joined(line: str, following: Iterator[tuple[int, str]], escape: str) -> str:
-    """The line with its continuation lines; comments and empty lines between them do not end it."""
-    joined = line.strip()
-    while joined.endswith(escape):
-        joined = joined.removesuffix(escape)
-        for _, more in following:
-            if more.strip() and not more.lstrip().startswith("#"):
-                joined += f" {more.strip()}"
-                break
-    return joined
-
-
-def _skip_heredocs(word: str, rest: str, lines: Iterator[tuple[int, str]]) -> None:
-    if word.upper() not in ("RUN", "COPY", "ADD"):
-        return
-    for _, end in _HEREDOC.findall(rest):
-        for _, line in lines:
-            if line.strip() == end:
-                break
 
 
 def _arguments(rest: str, known: Mapping[str, str | None]) -> dict[str, str | None]:

@@ -5,29 +5,30 @@ Nothing here raises on bad input: what is wrong with the text stands in `Documen
 
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-
-from shared.ci.located import MERGE_TAG, Pointer
+from shared.ci.located import Pointer
+from shared.ci.nodes import DEPTH_LIMIT, Scalar, Sequence, UnreadableError, documents
+from shared.ci.nodes import Mapping as MappingNode
 from shared.ci.resolve import DEFAULTABLE, NOT_JOBS, Problem, Resolution, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from shared.ci.finding import Severity
+    from shared.ci.nodes import Node
 
 Path = tuple["str | int", ...]
 
 # An event's body stays under 256 KB and carries the files more than once.
 SIZE_LIMIT = 64_000
 # Aliases can make a short text stand for millions of values; a nine-stage file has some three hundred.
-NODE_LIMIT = 20_000
-DEPTH_LIMIT = 60
+NODE_LIMIT = 50_000
+# GitLab interpolates inputs before it reads the file further.
+INPUT = "$[["
 
 # GitLab reads YAML 1.1 (Psych): the untagged scalars that are not text.
 _TRUE = frozenset({"true", "yes", "on"})
@@ -36,24 +37,35 @@ _NULL = frozenset({"", "~", "null"})
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9_]{0,17})")
 _OCTAL = re.compile(r"0[0-7]{1,17}")
 _FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]{0,17})?\.[0-9]{1,17}(?:[eE][-+]?[0-9]{1,3})?|[-+]?[0-9]{1,17}\.")
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 DEFAULT_STAGES = (".pre", "build", "test", "deploy", ".post")
 
 
 @dataclass(frozen=True)
 class Document:
-    """One pipeline file; `root` is empty where the text is no mapping, `problems` is what is wrong with it as YAML."""
+    """One pipeline file; `root` is empty where the text is no mapping, `problems` is what is wrong with it as YAML.
+
+    `header` declares inputs. A `fragment` is looked at without the files that belong to it; `origins` has the file of
+    each path that comes from another one (`shared.ci.include`).
+    """
 
     text: str
     root: Mapping[str, Any] = field(default_factory=dict)
     positions: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    header: Mapping[str, Any] = field(default_factory=dict)
+    fragment: bool = False
+    origins: Mapping[Path, str] = field(default_factory=dict)
 
     @property
     def readable(self) -> bool:
         """Whether the text could be read as a mapping; what follows from its content is unknown otherwise."""
         return bool(self.root)
+
+    @property
+    def outside(self) -> bool:
+        """Whether a part is elsewhere (other files, whoever includes this one): what is missing is then no mistake."""
+        return bool(self.fragment or self.header or self.root.get("include"))
 
     @cached_property
     def stages(self) -> tuple[str, ...]:
@@ -62,6 +74,14 @@ class Document:
         if not isinstance(declared, list):
             return DEFAULT_STAGES
         return tuple(str(stage) for stage in declared)
+
+    @property
+    def knows_stages(self) -> bool:
+        """Whether the list of stages is known: no input in it, and where it is not declared here, nobody else can."""
+        declared = self.root.get("stages")
+        if declared is None:
+            return not self.outside
+        return isinstance(declared, list) and INPUT not in str(declared)
 
     @cached_property
     def variables(self) -> dict[str, str]:
@@ -80,7 +100,7 @@ class Document:
     @cached_property
     def resolution(self) -> Resolution:
         """The jobs after `!reference`, `extends` and `default`, and what pointed to nothing."""
-        return resolve(self.root, tuple(self.jobs))
+        return resolve(self.root, tuple(self.jobs), outside=self.outside)
 
     @property
     def resolved(self) -> dict[str, dict[str, Any]]:
@@ -111,72 +131,46 @@ class Document:
                 return self.positions[path[:length]]
         return (1, 1)
 
+    def file_of(self, path: Path, otherwise: str) -> str:
+        """The file of the place that `position_of` gives."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.positions:
+                return self.origins.get(path[:length], otherwise)
+        return otherwise
+
     def line_of(self, path: Path) -> int:
         """The line, from 1, of the key or item at this path, or of the nearest thing above it."""
         return self.position_of(path)[0]
 
 
-def parse(text: str) -> Document:
-    """The document of a text; never raises."""
+def parse(text: str, limit: int = SIZE_LIMIT) -> Document:
+    """The document of a text of at most `limit` characters; never raises."""
     try:
-        _refuse_at_sight(text)
-        return _built(text, _composed(text))
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        return _refused(text, "yaml-syntax", _sentence(error), min(line, text.count("\n") + 1), column)
-    except _RefusedError as error:
-        return _refused(text, error.rule, str(error), error.line)
-    except (YAMLError, ValueError, LookupError, AttributeError, TypeError, AssertionError) as error:
-        # ruamel's scanner lets errors of its own internals through on some broken input.
-        return _refused(text, "yaml-syntax", f"not readable as YAML: {type(error).__name__}")
-    except RecursionError:
-        return _refused(text, "yaml-size", "the file is nested too deeply to be read")
+        _refuse_at_sight(text, limit)
+        return _built(text, documents(text))
+    except UnreadableError as error:
+        position = (min(error.line, text.count("\n") + 1), error.column)
+        return Document(text, problems=(Problem(error.rule, str(error), (), position),))
 
 
-def _composed(text: str) -> Node | None:
-    yaml = YAML(typ="safe", pure=True)
-    yaml.composer.warn_double_anchors = False
-    root: Node | None = yaml.compose(io.StringIO(text))
-    return root
-
-
-def _sentence(error: MarkedYAMLError) -> str:
-    context = f" {error.context}" if error.context else ""
-    return f"{(error.problem or 'not YAML').strip()}{context}"
-
-
-def _refused(text: str, rule: str, message: str, line: int = 1, column: int = 1) -> Document:
-    return Document(text, problems=(Problem(rule, message, (), (line, column)),))
-
-
-def _built(text: str, root: Node | None) -> Document:
-    reader = _Reader()
-    value = None if root is None else reader.value(root, (), 0)
-    if not isinstance(value, dict):
-        return _refused(text, "yaml-mapping", "the file is not a mapping of job names to jobs")
-    return Document(text, value, reader.positions, tuple(reader.problems))
-
-
-class _RefusedError(Exception):
-    """The text is not read further."""
-
-    def __init__(self, message: str, line: int, rule: str = "yaml-size") -> None:
-        super().__init__(message)
-        self.line = line
-        self.rule = rule
-
-
-def _refuse_at_sight(text: str) -> None:
-    """Raise for what needs no parser: too long, empty, or not text."""
-    if len(text) > SIZE_LIMIT:
-        raise _RefusedError(f"the file has {len(text)} characters, more than {SIZE_LIMIT}", 1)
+def _refuse_at_sight(text: str, limit: int) -> None:
+    if len(text) > limit:
+        raise UnreadableError(f"the file has {len(text)} characters, more than {limit}", rule="yaml-size")
     if not text.strip():
-        raise _RefusedError("the file is empty", 1, "yaml-empty")
-    unprintable = _UNPRINTABLE.search(text)
-    if unprintable:
-        line = text.count("\n", 0, unprintable.start()) + 1
-        raise _RefusedError(f"the character {unprintable[0]!r} is not allowed in YAML", line, "yaml-syntax")
+        raise UnreadableError("the file is empty", rule="yaml-empty")
+
+
+def _built(text: str, roots: list[Node]) -> Document:
+    """The document of its roots; two are a header that declares inputs, and the pipeline."""
+    header: Any = _Reader().value(roots[0], (), 0) if len(roots) > 1 else {}
+    reader = _Reader()
+    value = reader.value(roots[-1], (), 0) if roots else None
+    if len(roots) > 1 and not (isinstance(header, dict) and "spec" in header):
+        message = "a second document (---) begins here, and the first is no header with 'spec'"
+        raise UnreadableError(message, roots[-1].line, 1)
+    if not isinstance(value, dict):
+        raise UnreadableError("the file is not a mapping of job names to jobs", rule="yaml-mapping")
+    return Document(text, value, reader.positions, tuple(reader.problems), header=header)
 
 
 class _Reader:
@@ -192,35 +186,35 @@ class _Reader:
         self._seen += 1
         if self._seen > NODE_LIMIT or depth > DEPTH_LIMIT:
             kind = "nested too deeply" if depth > DEPTH_LIMIT else f"of more than {NODE_LIMIT} values (aliases counted)"
-            raise _RefusedError(f"the document is {kind}", node.start_mark.line + 1)
-        if isinstance(node, ScalarNode):
+            raise UnreadableError(f"the document is {kind}", node.line, node.column, "yaml-size")
+        if isinstance(node, Scalar):
             return _scalar(node)
-        if isinstance(node, SequenceNode):
-            return self._sequence(node, path, depth)
-        return self._mapping(node, path, depth) if isinstance(node, MappingNode) else None
+        return self._sequence(node, path, depth) if isinstance(node, Sequence) else self._mapping(node, path, depth)
 
-    def _sequence(self, node: SequenceNode, path: Path, depth: int) -> Any:
+    def _sequence(self, node: Sequence, path: Path, depth: int) -> Any:
         items = []
-        for number, item in enumerate(node.value):
+        for number, item in enumerate(node.items):
             self._place(item, (*path, number))
             items.append(self.value(item, (*path, number), depth + 1))
-        if str(node.tag) == "!reference":
-            return Pointer(tuple(str(item) for item in items), node.start_mark.line + 1)
+        if node.tag == "!reference":
+            return Pointer(tuple(str(item) for item in items), node.line)
         return items
 
     def _mapping(self, node: MappingNode, path: Path, depth: int) -> dict[str, Any]:
-        own: dict[str, Any] = {}
-        merged: dict[str, Any] = {}
-        for key, value in node.value:
-            if str(key.tag) == MERGE_TAG or (isinstance(key, ScalarNode) and key.value == "<<"):
-                merged = {**self._merged(value, path, depth), **merged}
+        """The pairs in their order: as in Ruby's reader, `<<` hides equal keys above it, and those below hide it."""
+        found: dict[str, Any] = {}
+        own: set[str] = set()
+        for key, value in node.pairs():
+            name = key.value if isinstance(key, Scalar) else "<a key that is no text>"
+            if name == "<<" and isinstance(key, Scalar) and key.plain:
+                found |= self._merged(value, path, depth)
                 continue
-            name = key.value if isinstance(key, ScalarNode) else str(key.tag)
             if name in own:
-                self._duplicate(key, name, (*path, name))
+                self._duplicate(key, (*path, name))
+            own.add(name)
             self._place(key, (*path, name))
-            own[name] = self.value(value, (*path, name), depth + 1)
-        return {**merged, **own}
+            found[name] = self.value(value, (*path, name), depth + 1)
+        return found
 
     def _merged(self, node: Node, path: Path, depth: int) -> dict[str, Any]:
         """What `<<` brings: one mapping, or several of which the first wins."""
@@ -231,20 +225,21 @@ class _Reader:
                 found = {**part, **found}
         return found
 
-    def _duplicate(self, key: Node, name: str, path: Path) -> None:
+    def _duplicate(self, key: Node, path: Path) -> None:
+        """A key that stands twice; of a hidden job that is a warning: its first form may be used through an anchor."""
         first = self.positions[path][0]
-        message = f"key {name!r} stands here and in line {first}; GitLab drops the first without a word"
-        mark = (key.start_mark.line + 1, key.start_mark.column + 1)
-        self.problems.append(Problem("yaml-duplicate-key", message, path, mark))
+        message = f"key {path[-1]!r} stands here and in line {first}; GitLab drops the first without a word"
+        severity: Severity = "warning" if len(path) == 1 and str(path[0]).startswith(".") else "error"
+        self.problems.append(Problem("yaml-duplicate-key", message, path, (key.line, key.column), severity))
 
     def _place(self, node: Node, path: Path) -> None:
-        self.positions[path] = (node.start_mark.line + 1, node.start_mark.column + 1)
+        self.positions[path] = (node.line, node.column)
 
 
-def _scalar(node: ScalarNode) -> Any:
-    """Text where quoted or tagged so, else what YAML 1.1 makes of it; dates stay text."""
-    text = str(node.value)
-    if node.style is not None or str(node.tag) == "tag:yaml.org,2002:binary":
+def _scalar(node: Scalar) -> Any:
+    """Text where quoted or tagged, else what YAML 1.1 makes of it; dates stay text."""
+    text = node.value
+    if not node.plain or node.tag:
         return text
     lowered = text.lower()
     if lowered in _TRUE or lowered in _FALSE:

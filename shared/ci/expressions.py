@@ -51,7 +51,7 @@ def _misplaced(token: re.Match[str], kind: str, before: str) -> str:
         return f"{token[0].strip()!r} cannot stand there"
     if before == "compare" and kind == "pattern":
         return f"the pattern {token[0].strip()} needs =~ or !~ before it"
-    if before == "match" and kind == "operand" and not token["operand"].startswith("$"):
+    if before == "match" and kind == "operand" and not token["operand"].startswith(("$", '"/', "'/")):
         return f"after =~ comes a pattern between slashes, not {token['operand']}"
     return ""
 

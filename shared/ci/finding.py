@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from shared.ci.document import Document, Path
+    from shared.events import Files
 
 PIPELINE = ".gitlab-ci.yml"
 DOCKERFILE = "Dockerfile"
 
 Severity = Literal["error", "warning"]
+# Of a line that is quoted beside its finding, at most so many characters are shown.
+QUOTE_LENGTH = 160
 
 
 @dataclass(frozen=True)
@@ -36,4 +39,17 @@ def at(
 ) -> Finding:
     """A finding at a path of the pipeline file."""
     line, column = document.position_of(path)
-    return Finding(rule, severity, PIPELINE, line, column, message, fix)
+    return Finding(rule, severity, document.file_of(path, PIPELINE), line, column, message, fix)
+
+
+def with_line(finding: Finding, files: Files) -> str:
+    """The finding and, where the file has it, the line that it is about, as a person or a model wants to read it."""
+    return with_quote(finding, files.by_path().get(finding.file, ""))
+
+
+def with_quote(finding: Finding, text: str) -> str:
+    """The finding and its line of this text, cut where long; the finding alone where it is empty."""
+    lines = text.splitlines()
+    line = lines[finding.line - 1].strip() if 0 < finding.line <= len(lines) else ""
+    cut = line if len(line) <= QUOTE_LENGTH else f"{line[:QUOTE_LENGTH]}…"
+    return f"{finding}\n    {cut}" if cut else str(finding)

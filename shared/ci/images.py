@@ -7,12 +7,24 @@ from typing import TYPE_CHECKING
 from shared.ci.dockerfile_images import dockerfile_images
 from shared.ci.image_use import ImageUse
 from shared.ci.pipeline_images import pipeline_images
-from shared.ci.references import Reference, is_private, parse, private_name, source_name
+from shared.ci.private_names import RULES, NameRule, is_private, private_name, rules_of, source_name
+from shared.ci.references import Reference, parse
 
 if TYPE_CHECKING:
     from shared.events import Files
 
-__all__ = ["ImageUse", "Reference", "images_of", "is_private", "parse", "private_name", "source_name"]
+__all__ = [
+    "RULES",
+    "ImageUse",
+    "NameRule",
+    "Reference",
+    "images_of",
+    "is_private",
+    "parse",
+    "private_name",
+    "rules_of",
+    "source_name",
+]
 
 
 def images_of(files: Files) -> list[ImageUse]:

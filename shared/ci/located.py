@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MERGE_TAG = "tag:yaml.org,2002:merge"
-
 
 @dataclass(frozen=True)
 class Pointer:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from shared.ci.document import Document, Path
 
 FILE = ".gitlab-ci.yml"
+# By these a tool is told which image of the private registry it reads while a job runs.
+READ_BY_TOOLS = ("TRIVY_DB_REPOSITORY", "TRIVY_JAVA_DB_REPOSITORY")
 
 
 def pipeline_images(text: str) -> list[ImageUse]:
@@ -28,6 +30,7 @@ def pipeline_images(text: str) -> list[ImageUse]:
     for name, job in pipeline.resolved.items():
         if "trigger" not in job:
             found += _job_images(name, job, pipeline)
+    found += _read_by_tools(pipeline)
     return list(dict.fromkeys(found))
 
 
@@ -61,6 +64,16 @@ def _job_images(name: str, job: Mapping[str, Any], pipeline: Document) -> Iterat
         for known in cells:
             reference, problem = variables.expand(image, known)
             yield checked(reference, used_by, pipeline.line_of(path), problem)
+
+
+def _read_by_tools(pipeline: Document) -> Iterator[ImageUse]:
+    """What no job starts but a tool in it reads from the registry; elsewhere it is not greenrun's to bring."""
+    known = pipeline.variables
+    registry, _ = variables.expand("$REGISTRY/", known)
+    for name in READ_BY_TOOLS:
+        reference, problem = variables.expand(f"${name}", known)
+        if name in known and not problem and reference.startswith(registry):
+            yield checked(reference, f"variable {name}", pipeline.line_of(("variables", name)))
 
 
 def _entries(value: Any, path: Path) -> Iterator[tuple[str, Path]]:

@@ -1,4 +1,4 @@
-"""Image references by the OCI grammar, and the one mapping between a source's name and its private name.
+"""Image references by the OCI grammar.
 
 Grammar: the distribution project's `reference` package (name at most 255 characters, tag at most 128).
 """
@@ -6,14 +6,14 @@ Grammar: the distribution project's `reference` package (name at most 255 charac
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 DOCKER_HUB = "docker.io"
 NAME_LIMIT = 255
 
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?")
-_COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{32,}", re.ASCII)
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
@@ -39,6 +39,11 @@ class Reference:
         """What to ask the registry for: the digest where there is one, else the tag."""
         return self.digest or self.tag or "latest"
 
+    @property
+    def version(self) -> str:
+        """What follows the name: tag, digest or both with their separators."""
+        return str(self).removeprefix(f"{self.domain}/{self.repository}")
+
 
 def parse(text: str) -> Reference:
     """The reference with Docker's defaults filled in; ValueError says in one sentence what is wrong with it."""
@@ -51,47 +56,6 @@ def parse(text: str) -> Reference:
     domain, repository = _split_domain(name)
     _check_name(text, domain, repository)
     return Reference(domain, repository, tag or (None if at else "latest"), digest or None)
-
-
-def is_private(reference: str, registry: str) -> bool:
-    """Whether the image is named in the private registry."""
-    return reference.startswith(f"{registry}/")
-
-
-def private_name(source: str, registry: str) -> str:
-    """The name of a source's image in the private registry; a private name stays as it is.
-
-    Docker Hub's images lose their host (and `library/`), all others keep it as the first part of the path.
-    ValueError where the source is no reference, or its host has a port and so cannot be part of a path.
-    """
-    if is_private(source, registry):
-        return str(parse(source))
-    image = parse(source)
-    if not _COMPONENT.fullmatch(image.domain.lower()):
-        raise ValueError(f"image {source!r}: registry {image.domain} has a port and cannot be part of a private name")
-    if image.domain == DOCKER_HUB:
-        path = image.repository.removeprefix("library/")
-    else:
-        path = f"{image.domain.lower()}/{image.repository}"
-    return f"{registry}/{_rest(path, image)}"
-
-
-def source_name(private: str, registry: str) -> str:
-    """The full name of the source behind a private name; ValueError where the name is not in the private registry."""
-    if not is_private(private, registry):
-        raise ValueError(f"image {private!r} is not in the registry {registry}")
-    prefix = parse(f"{registry}/x").repository.removesuffix("x")
-    image = parse(private)
-    path = image.repository.removeprefix(prefix)
-    first, slash, rest = path.partition("/")
-    if slash and "." in first:
-        return str(replace(image, domain=first, repository=rest))
-    return str(replace(image, domain=DOCKER_HUB, repository=path if slash else f"library/{path}"))
-
-
-def _rest(path: str, image: Reference) -> str:
-    tag = f":{image.tag}" if image.tag else ""
-    return f"{path}{tag}@{image.digest}" if image.digest else f"{path}{tag}"
 
 
 def _valid_digest(digest: str) -> bool:
@@ -119,7 +83,7 @@ def _check_name(text: str, domain: str, repository: str) -> None:
     if not _DOMAIN.fullmatch(domain):
         raise ValueError(f"image {text!r}: {domain!r} is not the host of a registry")
     for part in repository.split("/"):
-        if not _COMPONENT.fullmatch(part):
+        if not COMPONENT.fullmatch(part):
             raise ValueError(
                 f"image {text!r}: {part!r} is not part of a name (lower case letters and digits, "
                 "with single '.', '_', '-' between)"

@@ -1,10 +1,11 @@
-"""What a job is after `!reference`, `extends` and `default`, in the order in which GitLab applies them.
+"""What a job is after `extends`, `!reference` and `default`, in the order in which GitLab applies them.
 
 Rules: GitLab's CI/CD YAML reference; `extends` merges mappings and replaces everything else, eleven levels deep.
 """
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,12 @@ from shared.ci.located import Pointer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from shared.ci.finding import Severity
+
 REFERENCE_DEPTH = 10
 EXTENDS_DEPTH = 11
-# References can refer to references: what they stand for together stays bounded.
-EXPANSION_LIMIT = 20_000
+# References can refer to references, and many jobs extend one: what they stand for together stays bounded.
+EXPANSION_LIMIT = 200_000
 
 NOT_JOBS = frozenset({"after_script", "before_script", "cache", "default", "image", "include"}) | frozenset(
     {"services", "spec", "stages", "types", "variables", "workflow"}
@@ -34,47 +37,55 @@ class Problem:
     message: str
     path: tuple[str | int, ...]
     position: tuple[int, int] | None = None
+    severity: Severity = "error"
 
 
 @dataclass(frozen=True)
 class Resolution:
-    """The jobs by name, the whole file with its references replaced, and what pointed to nothing.
+    """The jobs by name, the whole file as written with its references replaced, and what pointed to nothing.
 
-    `unknown` holds the top-level keys in which a reference leads out of this file.
+    `extended` has the jobs without what they take from `default`. `unknown` holds the top-level keys in which a
+    reference leads out of this file, `broken` the jobs that extend what does not exist.
     """
 
     jobs: dict[str, dict[str, Any]]
+    extended: dict[str, dict[str, Any]]
     root: dict[str, Any]
     problems: tuple[Problem, ...]
     unknown: frozenset[str]
+    broken: frozenset[str]
 
 
-def resolve(root: Mapping[str, Any], names: Sequence[str]) -> Resolution:
-    """The named jobs as GitLab would run them."""
-    references = _References(root)
+def resolve(root: Mapping[str, Any], names: Sequence[str], *, outside: bool = False) -> Resolution:
+    """The named jobs as GitLab would run them; with `outside`, what is missing here may stand in another file."""
+    extends = _Extends(root)
+    extended = {key: extends.of(key) if isinstance(value, dict) else value for key, value in root.items()}
+    references = _References(extended, outside=outside)
     whole = {key: references.follow(value, (key,)) for key, value in root.items()}
-    problems = list(references.problems)
-    jobs = {}
-    for name in names:
-        extended = _extended(name, whole, problems, (name,))
-        jobs[name] = {**_defaults(extended, whole), **extended}
-    return Resolution(jobs, whole, tuple(dict.fromkeys(problems)), frozenset(references.unknown))
+    own = {name: references.follow(extended[name], (name,)) for name in names}
+    jobs = {name: {**_defaults(job, whole), **job} for name, job in own.items()}
+    missing = [p for p in extends.problems if not (outside and p.rule == "unknown-extends")]
+    problems = dict.fromkeys([*references.problems.values(), *missing])
+    return Resolution(jobs, own, whole, tuple(problems), frozenset(references.unknown), frozenset(extends.broken))
 
 
 class _References:
     """Replaces each `!reference [job, key, …]` by what it points to."""
 
-    def __init__(self, root: Mapping[str, Any]) -> None:
+    def __init__(self, root: Mapping[str, Any], *, outside: bool) -> None:
         self._root = root
+        self._outside = outside
         self._seen = 0
-        self.problems: list[Problem] = []
+        self.problems: dict[tuple[int, str], Problem] = {}
         self.unknown: set[str] = set()
 
     def follow(self, value: Any, path: tuple[str | int, ...], depth: int = 0) -> Any:
         """The value without pointers; None stands where one leads nowhere."""
         self._seen += 1
         if self._seen > EXPANSION_LIMIT:
-            return None
+            message = f"what is extended and referred to stands for more than {EXPANSION_LIMIT} values"
+            self.problems.setdefault((0, message), Problem("yaml-size", message, path[:1]))
+            return {} if isinstance(value, dict) else None
         if isinstance(value, Pointer):
             return self._pointed(value, path, depth)
         if isinstance(value, dict):
@@ -106,43 +117,64 @@ class _References:
 
     def _report(self, what: str, pointer: Pointer, path: tuple[str | int, ...]) -> None:
         self.unknown.add(str(path[0]))
-        # Where the file includes others, the target may stand there.
-        if "include" not in self._root:
+        if not self._outside:
             message = f"!reference [{', '.join(pointer.path)}] {what}"
-            self.problems.append(Problem("unknown-reference", message, path, (pointer.line, 1)))
+            # Whoever extends the job has the same pointer: it is wrong once.
+            self.problems.setdefault(
+                (pointer.line, message), Problem("unknown-reference", message, path, (pointer.line, 1))
+            )
 
 
-def _extended(name: str, root: Mapping[str, Any], problems: list[Problem], chain: tuple[str, ...]) -> dict[str, Any]:
-    """The job with all that it extends; the last parent wins, the job itself over all."""
-    job = root.get(name)
-    if not isinstance(job, dict):
-        return {}
-    merged: dict[str, Any] = {}
-    for parent in _texts(job.get("extends")):
-        problem = _objection(parent, root, chain)
-        if problem:
-            problems.append(Problem("unknown-extends", f"job {name!r} {problem}", (name, "extends")))
-        else:
-            merged = _deep_merge(merged, _extended(parent, root, problems, (*chain, parent)))
-    return _deep_merge(merged, {key: value for key, value in job.items() if key != "extends"})
+class _Extends:
+    """Merges each job with all that it extends; every job once, however many extend it."""
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+        self._done: dict[str, dict[str, Any]] = {}
+        self.problems: list[Problem] = []
+        self.broken: set[str] = set()
+
+    def of(self, name: str, chain: tuple[str, ...] = ()) -> dict[str, Any]:
+        """The job with what it extends; the last parent wins, the job itself over all."""
+        if name not in self._done:
+            self._done[name] = self._merged(name, (*chain, name))
+        return self._done[name]
+
+    def _merged(self, name: str, chain: tuple[str, ...]) -> dict[str, Any]:
+        job = self._root.get(name)
+        if not isinstance(job, dict):
+            return {}
+        merged: dict[str, Any] = {}
+        for parent in _texts(job.get("extends")):
+            rule, problem = self._objection(parent, chain)
+            if problem:
+                self.problems.append(Problem(rule, f"job {name!r} {problem}", (name, "extends")))
+            else:
+                merged = deep_merge(merged, self.of(parent, chain))
+            if problem or parent in self.broken:
+                self.broken.add(name)
+        return deep_merge(merged, {key: value for key, value in job.items() if key != "extends"})
+
+    def _objection(self, parent: str, chain: tuple[str, ...]) -> tuple[str, str]:
+        """Rule and reason why this parent cannot be extended, or nothing."""
+        if parent in chain:
+            return "extends-cycle", f"extends {parent!r} in a circle"
+        if len(chain) > EXTENDS_DEPTH:
+            return "extends-depth", f"extends more than {EXTENDS_DEPTH} levels deep"
+        if not isinstance(self._root.get(parent), dict):
+            others = [name for name, body in self._root.items() if isinstance(body, dict) and name != chain[-1]]
+            near = next(iter(difflib.get_close_matches(parent, others, 1)), "")
+            hint = f" (is {near!r} meant?)" if near else ""
+            return "unknown-extends", f"extends {parent!r}, which is not in the file{hint}"
+        return "", ""
 
 
-def _objection(parent: str, root: Mapping[str, Any], chain: tuple[str, ...]) -> str:
-    """Why this parent cannot be extended, or nothing."""
-    if parent in chain:
-        return f"extends {parent!r} in a circle"
-    if len(chain) > EXTENDS_DEPTH:
-        return f"extends more than {EXTENDS_DEPTH} levels deep"
-    if not isinstance(root.get(parent), dict) and "include" not in root:
-        return f"extends {parent!r}, which is not in the file"
-    return ""
-
-
-def _deep_merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def deep_merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Both mappings in one: mappings are merged, of everything else what is `over` counts."""
     merged = dict(under)
     for key, value in over.items():
         below = merged.get(key)
-        merged[key] = _deep_merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+        merged[key] = deep_merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return merged
 
 

@@ -18,11 +18,24 @@ _RANDOM = re.compile(r"(?=.*[0-9])(?=.*[a-zA-Z])[\w+/=.!@#%^&*-]{16,}", re.ASCII
 
 _VARIABLE = r"\$\{?\w{0,60}(?:TOKEN|PASSWORD|PASSWD|SECRET|_KEY\b|CREDENTIAL)"
 _PRINTED = re.compile(
-    rf"(?:^|[\s(`])(?:echo|printf|cat\s*<<<)\b[^;&|]{{0,1000}}{_VARIABLE}"
+    rf"(?:^|[\s(`])(?:(?:echo|printf)\b|cat\s*<<<)[^;&|]{{0,1000}}{_VARIABLE}"
     r"[^;&|]{0,1000}(?P<rest>\|[^;&]{0,1000}|)",
     re.ASCII,
 )
 _TO_FILE = re.compile(r">>?\s*(?!/dev/(?:stdout|stderr|tty)|&)[\"']?[\w~$./{]")
+_SECRET = re.compile(_VARIABLE, re.ASCII)
+# Programs that talk to others, and a host that is written out: an address, or for some of them a bare name.
+_CALLED = r"(?:^|[\s;&|(`\"'/])"
+_DOMAIN = r"(?:(?:[a-z0-9-]+\.)+[a-z]{2,}|\d{1,3}(?:\.\d{1,3}){3})"
+_SENDS = re.compile(
+    rf"{_CALLED}(?:curl|wget|https?|xh)\s.{{0,2000}}?(?://(?:[^\s/@]*@)?{_DOMAIN}|\s[\"']?{_DOMAIN}[/:?])"
+    rf"|{_CALLED}(?:nc|ncat|netcat|socat|telnet|nslookup|dig|host|ping|ssh|scp|s?ftp)\s.{{0,2000}}?\b{_DOMAIN}"
+    r"|/dev/(?:tcp|udp)/",
+    re.IGNORECASE | re.DOTALL,
+)
+_TALKS = re.compile(
+    rf"{_CALLED}(?:curl|wget|https?|xh|nc|ncat|netcat|socat|telnet|nslookup|dig|host|ping|ssh|scp|s?ftp)\s|/dev/(?:tcp|udp)/"
+)
 _SUBSTITUTION = re.compile(r"\$\([^()]*\)")
 
 
@@ -36,6 +49,11 @@ def secret_in(text: str, name: str = "") -> bool:
 def masked(text: str) -> str:
     """The text with a variable's name in the place of what only a secret looks like."""
     return _PASSWORD_IN_URL.sub("https://${REMOVED_SECRET}@", _TOKENS.sub("${REMOVED_SECRET}", text))
+
+
+def sends_secret(command: str) -> bool:
+    """Whether a command gives a variable named like a secret to a host that is written out, not in a variable."""
+    return bool(_TALKS.search(command) and _SECRET.search(command) and _SENDS.search(command))
 
 
 def prints_secret(command: str) -> bool:

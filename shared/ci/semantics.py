@@ -1,165 +1,124 @@
-"""What GitLab's schema does not see: stages, needs, scripts, rules and artifacts that do not fit together."""
+"""What GitLab's schema does not see: stages, scripts, rules and durations that GitLab would not understand."""
 
 from __future__ import annotations
 
-import difflib
-from typing import TYPE_CHECKING, Any, NamedTuple
+import re
+from typing import TYPE_CHECKING, Any
 
+from shared.ci.document import INPUT
 from shared.ci.expressions import objection
 from shared.ci.finding import PIPELINE, Finding, at
+from shared.ci.needs import EDGE_STAGES, check_needs, listed, nearest, stage_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from shared.ci.document import Document, Path
 
-EDGE_STAGES = (".pre", ".post")
-# GitLab's default limit of `needs` in one job.
-NEEDS_LIMIT = 50
-
-
-class Need(NamedTuple):
-    """One entry of `needs` or `dependencies` that names a job of this pipeline."""
-
-    job: str
-    path: Path
-    artifacts: bool
-    optional: bool
+NAME_LIMIT = 255
+CACHE_KEYS = ("key", "paths", "untracked", "unprotect", "when", "policy", "fallback_keys")
+# What GitLab reads as a duration (its chronic_duration): numbers with these units, in any of their spellings.
+_UNIT = r"(?:s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|wks?|weeks?|mos?|mths?|months?|y|yrs?|years?)"
+_NUMBER = r"(?:\d+(?:\.\d+)?|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|sixty)"
+_DURATION = re.compile(
+    rf"\s*(?:{_NUMBER}\s*{_UNIT}?(?![a-z])\s*(?:,|and\b)?\s*)+|\s*\d+(?::\d+){{1,3}}\s*|never|now", re.IGNORECASE
+)
+_DURATIONS = (("timeout",), ("start_in",), ("artifacts", "expire_in"), ("environment", "auto_stop_in"))
 
 
 def check_semantics(document: Document) -> Iterator[Finding]:
     """Every finding about jobs that do not fit together."""
     for problem in document.resolution.problems:
         line, column = problem.position or document.position_of(problem.path)
-        yield Finding(problem.rule, "error", PIPELINE, line, column, problem.message)
+        file = document.file_of(problem.path, PIPELINE)
+        yield Finding(problem.rule, problem.severity, file, line, column, problem.message)
+    if not document.jobs and not document.outside:
+        yield at(document, (), "no-jobs", "there is no job that could run (names with a dot in front are hidden)")
     yield from _rules(document, document.root.get("workflow"), ("workflow",))
     for name, job in document.resolved.items():
+        if job.get("start_in") and job.get("when") != "delayed" and job.get("rules") is None:
+            message = f"job {name!r}: start_in is for when: delayed alone"
+            yield at(document, document.origin_of(name, "start_in"), "start-without-delay", message)
         yield from _stage(document, name, job)
         yield from _script(document, name, job)
         yield from _rules(document, job, (name,))
-        yield from _needs(document, name, job)
-    yield from _cycles(document)
-
-
-def stage_of(job: dict[str, Any]) -> str:
-    """The stage of a resolved job; GitLab's default is `test`."""
-    return str(job.get("stage", "test"))
-
-
-def needs_of(document: Document, name: str) -> list[Need]:
-    """The jobs of this pipeline that a resolved job names in `needs`."""
-    path = document.origin_of(name, "needs")
-    entries = document.resolved[name].get("needs")
-    found = [_need(entry, (*path, number)) for number, entry in enumerate(_listed(entries))]
-    return [need for need in found if need]
-
-
-def _need(entry: Any, path: Path) -> Need | None:
-    if isinstance(entry, str):
-        return Need(entry, path, artifacts=False, optional=False)
-    if (
-        not isinstance(entry, dict)
-        or "pipeline" in entry
-        or "project" in entry
-        or not isinstance(entry.get("job"), str)
-    ):
-        return None
-    return Need(entry["job"], path, artifacts=entry.get("artifacts") is True, optional=entry.get("optional") is True)
+        yield from _durations(document, name, job)
+        yield from _caches(document, name, job)
+    yield from check_needs(document)
 
 
 def _stage(document: Document, name: str, job: dict[str, Any]) -> Iterator[Finding]:
     stage = stage_of(job)
-    if stage in document.stages or stage in EDGE_STAGES:
+    if len(name) > NAME_LIMIT:
+        yield at(document, (name,), "job-name", f"the name of a job has at most {NAME_LIMIT} characters")
+    if "stage" not in job and (document.outside or name in document.resolution.broken):
         return
-    near = _nearest(stage, document.stages)
-    message = f"job {name!r}: stage {stage!r} is not among the declared stages"
+    if stage in document.stages or stage in EDGE_STAGES or INPUT in stage or not document.knows_stages:
+        return
+    near = nearest(stage, document.stages)
+    message = f"job {name!r}: stage {stage!r} is not among the stages ({', '.join(document.stages)[:80]})"
     yield at(document, document.origin_of(name, "stage"), "undefined-stage", message, fix=near and f"stage: {near}")
 
 
 def _script(document: Document, name: str, job: dict[str, Any]) -> Iterator[Finding]:
-    if "trigger" in job or "run" in job or name in document.resolution.unknown:
+    """Findings about a job that has nothing to do, or two things."""
+    if "trigger" in job and job.get("script") is not None:
+        yield at(document, (name, "trigger"), "script-and-trigger", f"job {name!r} has both a script and a trigger")
+    unknown = document.outside or name in document.resolution.unknown | document.resolution.broken
+    if {"trigger", "run"} & job.keys() or _mirrors(job) or unknown:
         return
-    if "include" in document.root and "extends" in document.root.get(name, {}):
-        return
-    script = job.get("script")
-    empty = not any(str(line or "").strip() for line in (script if isinstance(script, list) else [script]))
-    if empty:
+    if _empty(job.get("script")):
         path = document.origin_of(name, "script") if "script" in job else (name,)
         yield at(document, path, "missing-script", f"job {name!r} has no script")
+
+
+def _empty(script: Any) -> bool:
+    lines = script if isinstance(script, list) else [script]
+    return not any(str(line or "").strip() for line in lines)
+
+
+def _mirrors(job: dict[str, Any]) -> bool:
+    """Whether the job only shows the state of another project's pipeline."""
+    needs = job.get("needs")
+    return any(isinstance(entry, dict) and "pipeline" in entry for entry in [needs, *listed(needs)])
 
 
 def _rules(document: Document, job: Any, path: Path) -> Iterator[Finding]:
     if not isinstance(job, dict):
         return
     written = document.origin_of(str(path[0]), "rules") if path[0] in document.jobs else (*path, "rules")
-    for number, rule in enumerate(_listed(job.get("rules"))):
-        expression = rule.get("if") if isinstance(rule, dict) else None
-        wrong = objection(expression) if isinstance(expression, str) else ""
-        if wrong:
-            yield at(document, (*written, number, "if"), "rules-if", f"{path[0]}: rules:if {expression!r}: {wrong}")
-    clash = [key for key in ("only", "except") if key in job and "rules" in job]
+    for number, rule in enumerate(listed(job.get("rules"))):
+        if isinstance(rule, dict):
+            yield from _rule(document, rule, (*written, number), str(path[0]))
+    clash = [key for key in ("only", "except") if job.get(key) is not None and job.get("rules") is not None]
     for key in clash:
         yield at(document, (*path, key), "rules-with-only", f"job {path[0]!r}: {key!r} cannot stand beside 'rules'")
 
 
-def _needs(document: Document, name: str, job: dict[str, Any]) -> Iterator[Finding]:
-    needs = needs_of(document, name)
-    if len(needs) > NEEDS_LIMIT:
-        yield at(document, (name, "needs"), "too-many-needs", f"job {name!r} needs more than {NEEDS_LIMIT} jobs")
-    path = document.origin_of(name, "dependencies")
-    entries = enumerate(_listed(job.get("dependencies")))
-    dependencies = [Need(e, (*path, n), artifacts=True, optional=False) for n, e in entries if isinstance(e, str)]
-    for word, named in (("needs", needs), ("dependencies", dependencies)):
-        for need in named:
-            yield from _named(document, name, word, need)
-    if "needs" in job:
-        outside = [d for d in dependencies if d.job in document.jobs and d.job not in {need.job for need in needs}]
-        for need in outside:
-            message = f"job {name!r}: dependencies names {need.job!r}, which is not in its needs"
-            yield at(document, need.path, "unknown-need", message)
+def _rule(document: Document, rule: dict[str, Any], path: Path, where: str) -> Iterator[Finding]:
+    expression = rule.get("if")
+    wrong = objection(expression) if isinstance(expression, str) and INPUT not in expression else ""
+    if wrong:
+        yield at(document, (*path, "if"), "rules-if", f"{where}: rules:if {expression!r}: {wrong}")
+    if rule.get("when") == "delayed" and not rule.get("start_in"):
+        yield at(document, (*path, "when"), "delayed-without-start", f"{where}: when: delayed needs start_in")
 
 
-def _named(document: Document, name: str, word: str, need: Need) -> Iterator[Finding]:
-    """Findings about one entry: it names a job of an earlier stage (or the same, for needs) that has artifacts."""
-    target = document.resolved.get(need.job)
-    if target is None:
-        if need.optional or "include" in document.root:
-            return
-        near = _nearest(need.job, document.jobs)
-        message = f"job {name!r}: {word} names {need.job!r}, which is no job of this pipeline"
-        yield at(document, need.path, "unknown-need", message, fix=near)
-        return
-    if _order(document, target) > _order(document, document.resolved[name]):
-        message = f"job {name!r}: {word} names {need.job!r}, which runs in a later stage"
-        yield at(document, need.path, "later-need", message)
-    if need.artifacts and "artifacts" not in target:
-        message = f"job {name!r}: {word} takes the artifacts of {need.job!r}, which makes none"
-        yield at(document, need.path, "no-artifacts", message, severity="warning")
+def _caches(document: Document, name: str, job: dict[str, Any]) -> Iterator[Finding]:
+    """Findings about keys of a cache that GitLab refuses; its schema lets them pass."""
+    cache, written = job.get("cache"), document.origin_of(name, "cache")
+    for path, one in [(written, cache), *(((*written, n), item) for n, item in enumerate(listed(cache)))]:
+        for key in one if isinstance(one, dict) else ():
+            if key not in CACHE_KEYS and INPUT not in key:
+                message = f"job {name!r}: cache.{key}: GitLab knows no such key"
+                yield at(document, (*path, key), "schema", message, fix=nearest(key, CACHE_KEYS))
 
 
-def _order(document: Document, job: dict[str, Any]) -> int:
-    """Where the job's stage stands; an unknown stage is reported on its own and counts as first."""
-    stage = stage_of(job)
-    if stage in EDGE_STAGES:
-        return -1 if stage == ".pre" else len(document.stages)
-    return document.stages.index(stage) if stage in document.stages else -1
-
-
-def _cycles(document: Document) -> Iterator[Finding]:
-    """One finding for each job that waits for itself, found by taking away jobs that can start."""
-    waiting = {
-        n: {need.job: need for need in needs_of(document, n) if need.job in document.jobs} for n in document.jobs
-    }
-    while ready := {name for name, needs in waiting.items() if not needs.keys() & waiting.keys()}:
-        waiting = {name: needs for name, needs in waiting.items() if name not in ready}
-    for name, needs in waiting.items():
-        need = next(iter(needs[job] for job in needs if job in waiting))
-        yield at(document, need.path, "need-cycle", f"job {name!r} waits for {need.job!r}, which waits for {name!r}")
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _nearest(name: str, known: Iterable[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(name, list(known), 1, 0.5)), None)
+def _durations(document: Document, name: str, job: dict[str, Any]) -> Iterator[Finding]:
+    for keys in _DURATIONS:
+        section = job.get(keys[0])
+        value = section.get(keys[1]) if len(keys) > 1 and isinstance(section, dict) else section
+        if isinstance(value, str) and "$" not in value and not _DURATION.fullmatch(value.strip()):
+            path = (*document.origin_of(name, keys[0]), *keys[1:])
+            message = f"job {name!r}: {'.'.join(keys)}: {value!r} is no duration, as '1 day' or '1h 30m' is"
+            yield at(document, path, "duration", message)

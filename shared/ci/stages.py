@@ -37,6 +37,8 @@ def check_stages(document: Document) -> Iterator[Finding]:
             yield at(document, (), "missing-job", f"there is no job {job!r} (stage {stage})")
         elif document.resolved[job].get("stage", "test") != stage:
             found = document.resolved[job].get("stage", "test")
+            if found not in document.stages:
+                continue
             message = f"job {job!r} is in stage {found!r}, its place is {stage!r}"
             yield at(document, document.origin_of(job, "stage"), "job-stage", message, fix=f"stage: {stage}")
 

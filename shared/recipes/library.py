@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ruamel.yaml import YAML
+import yaml
 
 if TYPE_CHECKING:
     from shared.events import Analysis
@@ -81,7 +81,7 @@ def source_images() -> tuple[str, ...]:
 @cache
 def load(name: str) -> dict[str, Any]:
     """One file of the library."""
-    document: dict[str, Any] = YAML(typ="safe").load((HERE / f"{name}.yml").read_text())
+    document: dict[str, Any] = yaml.safe_load((HERE / f"{name}.yml").read_text())
     return document
 
 

@@ -6,16 +6,19 @@ import json
 import re
 import shlex
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from shared.ci.images import private_name
+from shared.ci.images import RULES, NameRule, private_name
 from shared.events import Analysis, Commands, Files
 from shared.recipes.library import HERE, SERVICES, TOOLS, load, recipe_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    Short = Callable[[str], str]
 
 PLAIN_PATH = re.compile(r"[\w./*-]+")
 DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,60}")
@@ -32,11 +35,12 @@ _environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=Fals
 
 @dataclass(frozen=True)
 class Runner:
-    """Where the files will run: what builds the image there, and what the runner allows."""
+    """Where the files will run: what builds the image there, what the runner allows, and how images are named."""
 
     builder: str = "kaniko"
     privileged: bool = False
     air_gapped: bool = False
+    names: tuple[NameRule, ...] = RULES
 
 
 ORDINARY = Runner()
@@ -48,14 +52,16 @@ def render(analysis: Analysis, *, registry: str, runner: Runner = ORDINARY) -> F
     if recipe is None:
         return None
     recipe = _with_system_packages(analysis, recipe)
+    short = partial(_short, registry=registry, rules=runner.names)
     if runner.air_gapped:
-        recipe = _without_the_internet(recipe)
+        recipe = _without_the_internet(recipe, short)
     commands = _one_line_each(analysis.commands)
     values = {
-        **_place(analysis, recipe, registry),
-        **_pipeline(analysis, recipe, commands, registry),
+        "registry": registry,
+        **_place(analysis, recipe, short),
+        **_pipeline(analysis, recipe, commands, short),
         **_image(analysis, recipe, commands),
-        **_builder(runner, registry),
+        **_builder(runner, short),
         "air_gapped": runner.air_gapped,
     }
     pipeline = _environment.get_template("pipeline.yml.j2").render(values)
@@ -74,30 +80,30 @@ def _with_system_packages(analysis: Analysis, recipe: dict[str, Any]) -> dict[st
     return recipe | {"packages": packages, "image": full.get("image", recipe["image"]), "images": images}
 
 
-def _without_the_internet(recipe: dict[str, Any]) -> dict[str, Any]:
+def _without_the_internet(recipe: dict[str, Any], short: Short) -> dict[str, Any]:
     """The recipe for a runner behind an air gap: rules that are fetched give way to rules that are there."""
     inside = load(TOOLS)["air_gapped"]
-    chosen = recipe | {"variables": recipe["variables"] | inside["variables"]}
+    mirrored = {name: f"${{REGISTRY}}/{short(source)}" for name, source in inside["mirrored"].items()}
+    chosen = recipe | {"variables": recipe["variables"] | mirrored}
     if recipe.get("sast_image") != FETCHES_RULES:
         return chosen
     jobs = recipe["jobs"] | {"sast": inside["sast"]}
     return chosen | {"jobs": jobs, "sast_image": inside["sast_image"], "sast_report": None}
 
 
-def _place(analysis: Analysis, recipe: Mapping[str, Any], registry: str) -> dict[str, Any]:
+def _place(analysis: Analysis, recipe: Mapping[str, Any], short: Short) -> dict[str, Any]:
     """Where images come from and where the project stands."""
     named = {"image": recipe["image"], **recipe["images"]}
     return {
-        "registry": registry,
         "title": " · ".join(filter(None, [recipe["title"], analysis.framework, recipe["manager"]])),
-        "images": {role: _short(image.format(version=recipe["release"]), registry) for role, image in named.items()},
+        "images": {role: short(image.format(version=recipe["release"])) for role, image in named.items()},
         "enter": [f"cd {shlex.quote(analysis.root)}"] if analysis.root else [],
         "source": analysis.root or ".",
         **recipe["values"],
     }
 
 
-def _pipeline(analysis: Analysis, recipe: Mapping[str, Any], commands: Commands, registry: str) -> dict[str, Any]:
+def _pipeline(analysis: Analysis, recipe: Mapping[str, Any], commands: Commands, short: Short) -> dict[str, Any]:
     """What the jobs ask for: the repository's own commands first, the recipe's where it has none."""
     jobs, tools, run = recipe["jobs"], load(TOOLS), recipe.get("run", "")
     images = {job: recipe.get(f"{job}_image") for job in ("sast", "quality")}
@@ -108,14 +114,14 @@ def _pipeline(analysis: Analysis, recipe: Mapping[str, Any], commands: Commands,
         "prepare": [line for line in (recipe.get("tool"), commands.install or recipe["install"]) if line],
         "compile": _filled([commands.build] if commands.build else jobs["compile"], run),
         **_tests(analysis, commands.test, recipe),
-        **_services(analysis, registry),
+        **_services(analysis, short),
         "sast": jobs["sast"],
         "sast_report": _below(analysis, recipe["sast_report"]) if recipe.get("sast_report") else None,
         "quality": [commands.lint] if commands.lint else jobs["quality"],
         # A linter of the repository's own, or one that builds, needs what the program needs.
         "quality_needs_dependencies": not images["quality"] and bool(commands.lint or recipe.get("quality_own")),
-        "job_images": {job: _short(tools[tool], registry) if tool else None for job, tool in images.items()},
-        "tools": {tool: _short(tools[tool], registry) for tool in ("trivy", "crane", "curl")},
+        "job_images": {job: short(tools[tool]) if tool else None for job, tool in images.items()},
+        "tools": {tool: short(tools[tool]) for tool in ("trivy", "crane", "curl")},
     }
 
 
@@ -138,11 +144,11 @@ def _image(analysis: Analysis, recipe: Mapping[str, Any], commands: Commands) ->
     }
 
 
-def _builder(runner: Runner, registry: str) -> dict[str, Any]:
+def _builder(runner: Runner, short: Short) -> dict[str, Any]:
     chosen = load(TOOLS)["builders"][runner.builder]
     if runner.privileged:
         chosen = chosen | chosen.get("privileged", {})
-    return {"build_image": _short(chosen["image"], registry), "build": chosen["script"]}
+    return {"build_image": short(chosen["image"]), "build": chosen["script"]}
 
 
 def _advice(recipe: Mapping[str, Any]) -> str:
@@ -190,14 +196,14 @@ def _report(analysis: Analysis, command: str, recipe: Mapping[str, Any]) -> dict
     return None
 
 
-def _services(analysis: Analysis, registry: str) -> dict[str, Any]:
+def _services(analysis: Analysis, short: Short) -> dict[str, Any]:
     """What stands beside the tests of a repository that has some, and how they find it."""
     known = load(SERVICES)
     chosen = [known[name] for name in analysis.services if name in known] if analysis.commands.test else []
     told: dict[str, str] = {}
     for service in chosen:
         told = {**service["tells"], **told}
-    services = [{"command": None, "variables": None, **one, "image": _short(one["image"], registry)} for one in chosen]
+    services = [{"command": None, "variables": None, **one, "image": short(one["image"])} for one in chosen]
     return {"services": services, "told": told}
 
 
@@ -221,9 +227,9 @@ def _filled(lines: list[str], run: str) -> list[str]:
     return [line.replace("{run}", run) for line in lines]
 
 
-def _short(source: str, registry: str) -> str:
+def _short(source: str, registry: str, rules: tuple[NameRule, ...]) -> str:
     """The image's private name without the registry, which the files name once, as a variable."""
-    return private_name(source, registry).removeprefix(f"{registry}/")
+    return private_name(source, registry, rules).removeprefix(f"{registry}/")
 
 
 def _instruction(command: str) -> str:

@@ -167,6 +167,28 @@ async def test_a_cancelled_run_is_left_alone(bus: Bus, settings: CommonSettings)
     assert kinds(await bus.history(run_id)) == ["repo.submitted", "run.cancelled"]
 
 
+async def test_a_run_that_is_cancelled_meanwhile_ends_the_work_on_it(bus: Bus, settings: CommonSettings) -> None:
+    """What is in hand, such as a model's answer, is given up; nothing is published for it and nothing comes again."""
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def for_ever() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    handler = Handler([for_ever])
+    async with running(settings, handler):
+        run_id = await submitted(bus)
+        await asyncio.wait_for(began.wait(), DEADLINE)
+        await bus.publish(RunCancelled(run_id=run_id, cancelled_by="a person"), source="test")
+        await asyncio.wait_for(ended.wait(), DEADLINE)
+        await settled(bus)
+    assert len(handler.calls) == 1
+    assert kinds(await bus.history(run_id)) == ["repo.submitted", "run.cancelled"]
+
+
 async def test_a_stop_finishes_what_is_in_hand(bus: Bus, settings: CommonSettings) -> None:
     """The handler ends and its answer is in the log; what was not begun is there for the next process."""
     began, may_end = asyncio.Event(), asyncio.Event()

@@ -29,7 +29,7 @@ class Mistake(NamedTuple):
 MISTAKES = {
     "a tab for indentation": Mistake("  needs: []", "\tneeds: []", "yaml-syntax", "\tneeds"),
     "an unclosed quote": Mistake(
-        '  REGISTRY: "localhost:5000"', '  REGISTRY: "localhost:5000', "yaml-syntax", "IMAGE:"
+        '  REGISTRY: "localhost:5000"', '  REGISTRY: "localhost:5000', "yaml-syntax", "REGISTRY:"
     ),
     "a key twice": Mistake(
         "  needs: []\n", "  needs: []\n  stage: sast\n", "yaml-duplicate-key", "  stage: sast\n  script"

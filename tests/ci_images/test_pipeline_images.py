@@ -165,3 +165,15 @@ def test_a_pipeline_of_nested_anchors_does_not_blow_up() -> None:
     lines += [f".a{n}: &a{n} [" + ", ".join([f"*a{n - 1}"] * 9) + "]" for n in range(1, 30)]
     (use,) = images("\n".join(lines))
     assert "values (aliases counted)" in use.problem
+
+
+def test_databases_that_a_scanner_reads_from_the_registry_are_needed_too() -> None:
+    """No job starts from trivy's database, yet behind an air gap the scan fails without it."""
+    found = images("""\
+        variables:
+          REGISTRY: ai-nexus:5001
+          TRIVY_DB_REPOSITORY: ${REGISTRY}/ghcr.io/aquasecurity/trivy-db:2
+          TRIVY_JAVA_DB_REPOSITORY: ghcr.io/aquasecurity/trivy-java-db:1
+        job: {script: [x]}
+        """)
+    assert found == [ImageUse("ai-nexus:5001/ghcr.io/aquasecurity/trivy-db:2", "variable TRIVY_DB_REPOSITORY", 3)]

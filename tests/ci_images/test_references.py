@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.ci.images import parse, private_name, source_name
+from shared.ci.images import parse, private_name, rules_of, source_name
+from shared.ci.places import mirrors_of, places_of
 
 REGISTRY = "ai-nexus:5001"
 DIGEST = "sha256:" + "0a" * 32
@@ -127,3 +128,47 @@ def test_any_text_is_a_reference_or_a_value_error(text: str) -> None:
     except ValueError:
         return
     assert parse(str(image)) == image
+
+
+@pytest.mark.parametrize(
+    ("source", "private"),
+    [
+        ("docker.io/library/ruby:3.2", f"{REGISTRY}/hub/library/ruby:3.2"),
+        ("docker.io/org/x:1", f"{REGISTRY}/hub/org/x:1"),
+        ("gcr.io/p/x:1", f"{REGISTRY}/google/p/x:1"),
+        (f"quay.io/a/b@{DIGEST}", f"{REGISTRY}/quay.io/a/b@{DIGEST}"),
+    ],
+)
+def test_an_installation_has_rules_of_its_own(source: str, private: str) -> None:
+    """IMAGE_NAMES comes before the table, in both directions; names by the table are still understood."""
+    rules = rules_of("docker.io/=hub/, gcr.io/=google/")
+    assert private_name(source, REGISTRY, rules) == private
+    assert source_name(private, REGISTRY, rules) == source
+    assert source_name(private_name(source, REGISTRY), REGISTRY, rules) == source
+
+
+@pytest.mark.parametrize("text", ["docker.io", "docker.io/", "docker.io=hub/", "docker.io/=Hub/", "docker.io/=hub"])
+def test_a_rule_that_is_none_is_refused(text: str) -> None:
+    """A slip in IMAGE_NAMES is a sentence at the start of every service, not an image under a wrong name."""
+    with pytest.raises(ValueError, match="is no rule"):
+        rules_of(text)
+
+
+def test_mirrors_and_caches_are_places_in_order() -> None:
+    """A mirror has every source under its full name, a cache one registry's without its host; the source comes last."""
+    mirrors = mirrors_of("docker.io=cache:5000, https://mirror.example/all , gcr.io=http://g:1/x")
+    places = places_of("ruby:3", mirrors, own=True)
+    assert [(p.name, p.scheme, p.own) for p in places] == [
+        ("cache:5000/library/ruby:3", "", False),
+        ("mirror.example/all/docker.io/library/ruby:3", "https", False),
+        ("docker.io/library/ruby:3", "", True),
+    ]
+    (_, cached) = places_of(f"gcr.io/p/x@{DIGEST}", mirrors, own=False)
+    assert (cached.name, cached.host, cached.scheme) == (f"g:1/x/p/x@{DIGEST}", "g:1", "http")
+
+
+@pytest.mark.parametrize("text", ["mirror", "docker.io=", "a b:1", "=cache:1", "x$y=cache:1", "a.io=b.io=c:1"])
+def test_a_mirror_that_is_none_is_refused(text: str) -> None:
+    """A slip in SEED_MIRRORS is a sentence, before anything is asked."""
+    with pytest.raises(ValueError, match="is no mirror"):
+        mirrors_of(text)

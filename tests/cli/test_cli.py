@@ -15,6 +15,9 @@ import pytest
 import pytest_asyncio
 
 from greenrun import embedded, local
+from shared.bus import Bus
+from shared.events import Submission
+from shared.settings import CommonSettings
 from tests.e2e.conftest import DEADLINE, QUICK
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
@@ -161,6 +164,38 @@ async def test_without_a_running_system_the_command_says_how_to_start_one(tmp_pa
     env = {"NATS_URL": f"nats://127.0.0.1:{embedded.free_port()}"}
     done = await Cli(tmp_path)("runs", env=env)
     assert (done.code, "greenrun up" in done.err) == (3, True)
+
+
+async def test_a_run_is_cancelled_once(tmp_path: Path) -> None:
+    """It has ended with the reason; a second time there is nothing to cancel."""
+    async with embedded.nats_server(tmp_path / "nats") as url:
+        env = {"NATS_URL": url}
+        async with Bus.connect(CommonSettings(nats_url=url), "test") as bus:
+            await bus.provision()
+            run_id = (await bus.submit(Submission(repo_url="https://gitlab.example/a/b"), "test")).run_id
+        cli = Cli(tmp_path)
+        done = await cli("cancel", run_id, "--reason", "wrong repository", env=env)
+        assert (done.code, f"run {run_id} is cancelled" in done.out) == (0, True)
+        events = await cli("events", run_id, env=env)
+        assert "cancelled by cli wrong repository" in events.out
+        again = await cli("cancel", run_id, env=env)
+        assert (again.code, "has cancelled" in again.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ({"LLM_PROVIDER": "openai", "OPENAI_MODEL": "m", "OPENAI_URL": "http://127.0.0.1:9/v1"}, ":9/v1/models"),
+        ({"LLM_PROVIDER": "claude-code", "CLAUDE_CODE_ENGINE": "no-engine"}, "no-engine is not installed"),
+        ({"LLM_PROVIDER": "gpt"}, "there is none of that name"),
+    ],
+)
+async def test_doctor_knows_every_provider(tmp_path: Path, env: dict[str, str], words: str) -> None:
+    """The one that is chosen is checked, and what is wrong with it said."""
+    findings = json.loads((await Cli(tmp_path)("doctor", "--json", env=env)).out)
+    [model] = [finding for finding in findings if finding["name"] == "model"]
+    assert not model["ok"]
+    assert words in model["seen"] + model["advice"]
 
 
 async def test_up_with_processes_takes_a_run_to_green_and_ends_on_sigterm(tmp_path: Path) -> None:

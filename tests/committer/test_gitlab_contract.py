@@ -35,7 +35,10 @@ class World:
             return self._faked(sha, status, jobs)
         store = self.server.forge.store
         row = {"project_id": 1, "sha": sha, "ref": BRANCH, "source": "push", "status": status, "yaml_errors": None}
-        row |= dict.fromkeys(("created_at", "updated_at", "started_at", "finished_at"))
+        row |= {
+            **dict.fromkeys(("created_at", "started_at", "finished_at")),
+            "updated_at": datetime.now(UTC).isoformat(),
+        }
         pipeline = store.add("pipeline", row, project=1)["id"]
         for name, ended in jobs.items():
             job = {**row, "pipeline_id": pipeline, "name": name, "stage": "s", "status": ended}

@@ -6,10 +6,13 @@ import asyncio
 import hashlib
 from collections import Counter
 
-from shared.adapters.skopeo import CopyFailed
+from shared.adapters.registry import CopyFailed, RateLimited
+from shared.ci.places import Place
 from shared.ci.references import parse
 from shared.errors import Retry
-from shared.ports import Manifest
+from shared.ports import Manifest, Progress, unheard
+
+SIZE = 100
 
 
 class FakeRegistry:
@@ -38,27 +41,49 @@ class FakeRegistry:
         return tuple(sorted(tag for name, tag in self.manifests if name == repository and ":" not in tag))
 
 
+class FakeSources:
+    """Implements `shared.ports.Sources` over the copier's sources; `limits` are hosts that are at their limit."""
+
+    def __init__(self, sources: set[str]) -> None:
+        self.sources = sources
+        self.asked: Counter[str] = Counter()
+        self.limits: dict[str, float] = {}
+        self.moved: dict[str, str] = {}
+
+    async def digest(self, place: Place) -> str | None:
+        """The digest that a copy gives."""
+        self.asked[place.name] += 1
+        if place.host in self.limits:
+            raise RateLimited(f"registry {place.host} answered 429", after=self.limits[place.host])
+        return _digest(self.moved.get(place.name, place.name)) if place.name in self.sources else None
+
+
 class FakeCopier:
     """Implements `shared.ports.Copier`: the named sources exist, every other is `manifest unknown`."""
 
-    def __init__(self, registry: FakeRegistry, sources: set[str]) -> None:
+    def __init__(self, registry: FakeRegistry, sources: FakeSources) -> None:
         self.registry = registry
         self.sources = sources
         self.copies: Counter[str] = Counter()
         self.at_once = 0
         self.most_at_once = 0
 
-    async def copy(self, source: str, target: str) -> None:
+    async def copy(self, place: Place, target: str, progress: Progress = unheard) -> None:
         """Put the source's manifest under the target."""
         if self.registry.down:
-            raise Retry(f"copying {source} to {target} failed for now: connection refused")
-        if source not in self.sources:
-            raise CopyFailed(source, "manifest_unknown", "manifest unknown")
+            raise Retry(f"copying {place.name} to {target} failed for now: connection refused")
+        if place.name not in self.sources.sources:
+            raise CopyFailed(place.name, "manifest_unknown", "manifest unknown")
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(0)
         self.at_once -= 1
         self.copies[target] += 1
         written = parse(target)
-        digest = "sha256:" + hashlib.sha256(source.encode()).hexdigest()
-        self.registry.add(written.repository, written.tag, Manifest(digest, 100))
+        await progress(SIZE)
+        moved = self.sources.moved.get(place.name, place.name)
+        self.registry.add(written.repository, written.tag, Manifest(_digest(moved), SIZE))
+
+
+def _digest(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

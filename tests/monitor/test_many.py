@@ -278,7 +278,7 @@ async def test_one_process_watches_five_hundred_and_a_restart_loses_none(server:
     """All in hand at once; the monitor is stopped, gives them back, and its successor brings each to its own end."""
     store, events = server.forge.store, [started(f"{number:040x}") for number in range(MANY)]
     row = {"project_id": 1, "ref": "b", "source": "push", "status": "running", "yaml_errors": None}
-    row |= dict.fromkeys(("created_at", "updated_at", "started_at", "finished_at"))
+    row |= {**dict.fromkeys(("created_at", "started_at", "finished_at")), "updated_at": datetime.now(UTC).isoformat()}
     ids = {one.commit.sha: store.add("pipeline", {**row, "sha": one.commit.sha}, project=1)["id"] for one in events}
     # Long after the test's own end: what comes again has been given back.
     chosen = settings(nats, server.url, ack_wait=600)

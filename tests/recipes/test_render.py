@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -16,7 +17,7 @@ from services.analyzer import decide
 from services.analyzer.detect.releases import KNOWN
 from shared.ci.dockerfile import instructions
 from shared.ci.document import parse
-from shared.ci.images import images_of, private_name
+from shared.ci.images import images_of, private_name, rules_of, source_name
 from shared.ci.lint import check
 from shared.ci.stages import JOBS, STAGES
 from shared.events import Analysis, Commands, Dependency, Files
@@ -68,7 +69,7 @@ LANGUAGES = sorted({language for name in NAMES for language in load(name)["langu
 BARE = [Analysis(language=language) for language in LANGUAGES]
 
 
-def rendered(analysis: Analysis, builder: str = "kaniko", **runner: bool) -> Files:
+def rendered(analysis: Analysis, builder: str = "kaniko", **runner: Any) -> Files:
     """The files, which exist."""
     files = render(analysis, registry=REGISTRY, runner=Runner(builder, **runner))
     assert files is not None
@@ -355,3 +356,15 @@ def _shape(files: Files) -> tuple[object, ...]:
     jobs = {name: (job["stage"], len(job["script"])) for name, job in document.resolved.items()}
     words = [word for _, word, _ in instructions(files.dockerfile)]
     return document.stages, jobs, words
+
+
+def test_images_follow_the_rules_of_the_installation() -> None:
+    """With IMAGE_NAMES every image of both files is named by them, so that the seeder finds the same sources."""
+    rules = rules_of("docker.io/=hub/, gcr.io/=google/, ghcr.io/=github/")
+    for analysis in BARE:
+        files = rendered(analysis, names=rules, air_gapped=True)
+        sources = {source_name(use.reference, REGISTRY, rules) for use in images_of(files)}
+        names = {private_name(source, REGISTRY, rules) for source in sources}
+        assert {use.reference for use in images_of(files)} == names
+        assert not any(name.startswith((f"{REGISTRY}/gcr.io", f"{REGISTRY}/ghcr.io")) for name in names)
+        assert any(name.startswith(f"{REGISTRY}/google/") for name in names)

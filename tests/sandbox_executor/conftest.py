@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.gitlab.ci import Context, compile_pipeline
-from sandbox.gitlab.executor import Executor, JobUpdate
+from sandbox.gitlab.executor import Executor, JobUpdate, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -151,5 +151,5 @@ async def run(
     async with asyncio.timeout(20):
         jobs = jobs_of(text, context)
         cancel = recorder.cancel
-        await Executor(registry).run(jobs, report=recorder.report, context=context, cancel=cancel, done=done)
+        await Executor(Settings(registry)).run(jobs, report=recorder.report, context=context, cancel=cancel, done=done)
     return recorder

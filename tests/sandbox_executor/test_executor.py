@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from sandbox.gitlab.ci import Context
-from sandbox.gitlab.executor import Executor, JobUpdate
+from sandbox.gitlab.executor import Executor, JobUpdate, Settings
 
 from .conftest import Recorder, jobs_of, run
 
@@ -199,7 +199,7 @@ async def test_cancel_ends_what_runs_and_what_waits() -> None:
             context,
         )
         async with asyncio.timeout(5):
-            await Executor(host).run(jobs, report=report, context=context, cancel=recorder.cancel)
+            await Executor(Settings(host)).run(jobs, report=report, context=context, cancel=recorder.cancel)
     assert recorder.statuses == {"a": "success", "b": "canceled", "c": "canceled"}
 
 
@@ -212,7 +212,7 @@ async def test_a_reporter_that_fails_ends_the_run() -> None:
 
     context = Context("main", "main")
     with pytest.raises(RuntimeError, match="disk full"):
-        await Executor(None).run(
+        await Executor(Settings()).run(
             jobs_of("a: {script: [x]}\nb: {script: [x]}"), report=report, context=context, cancel=asyncio.Event()
         )
     assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -3,84 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import gitlab
 import httpx
 import pytest
 from gitlab.exceptions import GitlabAuthenticationError, GitlabCreateError, GitlabGetError
 
-from sandbox.gitlab.server import GitLabServer, serve
-from sandbox.registry import RegistryServer, serve_upstream
+from sandbox.gitlab.server import serve
 
-TOKEN = "glpat-sandbox"
-IMAGE = "docker.io/library/python:3.12-slim"
-PIPELINE = "stages: [a, b]\none: {stage: a, script: [echo 1]}\ntwo: {stage: b, script: [echo 2]}\n"
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Sandbox:
-    """The server and how to speak to it."""
-
-    server: GitLabServer
-    registry: RegistryServer
-
-    async def client(self, work: Callable[[gitlab.Gitlab], T], token: str = TOKEN) -> T:
-        """The result of some work with python-gitlab, in a thread because it blocks."""
-
-        def run() -> T:
-            with gitlab.Gitlab(self.server.url, private_token=token, timeout=10) as api:
-                return work(api)
-
-        return await asyncio.to_thread(run)
-
-    async def pipeline(self, text: str, message: str = "ci") -> dict[str, Any]:
-        """The pipeline of a commit with this file, at its end, with its jobs by name; empty where there is none."""
-        path = f"ci/p{len(self.server.forge.store.list('project'))}"
-        await self.server.create_project(path, files={"app.py": b"x\n"})
-
-        def commit(api: gitlab.Gitlab) -> tuple[int, str]:
-            project = api.projects.get(path)
-            action = {"action": "create", "file_path": ".gitlab-ci.yml", "content": text}
-            body = {"branch": "main", "commit_message": message, "actions": [action]}
-            return project.id, project.commits.create(body).id
-
-        project_id, sha = await self.client(commit)
-        return await self.ended(project_id, sha)
-
-    async def ended(self, project_id: int, sha: str) -> dict[str, Any]:
-        """The newest pipeline of a commit once it is over."""
-
-        def read(api: gitlab.Gitlab) -> dict[str, Any]:
-            project = api.projects.get(project_id, lazy=True)
-            found = project.pipelines.list(sha=sha, get_all=True)
-            if not found:
-                return {}
-            pipeline = project.pipelines.get(found[0].id)
-            jobs = {job.name: job for job in pipeline.jobs.list(get_all=True)}
-            return {"pipeline": pipeline, "jobs": jobs, "project": project}
-
-        async with asyncio.timeout(20):
-            while (state := await self.client(read)) and state["pipeline"].status in {"created", "pending", "running"}:
-                await asyncio.sleep(0.02)
-        return state
-
-
-@pytest.fixture
-async def sandbox(tmp_path: Path) -> AsyncIterator[Sandbox]:
-    """A GitLab and the registry that its jobs pull from."""
-    async with (
-        serve_upstream(tmp_path / "registry", [IMAGE]) as registry,
-        serve(data=tmp_path / "gitlab", token=TOKEN, registry=registry.host_port) as server,
-    ):
-        yield Sandbox(server, registry)
+from .conftest import IMAGE, PIPELINE, TOKEN, Sandbox, git
 
 
 async def test_projects_are_made_found_and_removed(sandbox: Sandbox) -> None:
@@ -208,9 +142,10 @@ async def test_pages_are_linked(sandbox: Sandbox) -> None:
     )
 
 
-async def test_a_good_file_gives_a_pipeline_that_says_it_was_checked(sandbox: Sandbox) -> None:
+async def test_a_good_file_gives_a_pipeline_that_says_it_was_checked(with_registry: Sandbox) -> None:
     """Statuses, stages and traces; the first line of each trace says what happened."""
-    image = f"{sandbox.registry.host_port}/{IMAGE}"
+    sandbox = with_registry
+    image = f"{sandbox.registry}/{IMAGE}"
     state = await sandbox.pipeline(PIPELINE + f"default: {{image: '{image}'}}\n")
     assert state["pipeline"].status == "success"
     assert {name: (job.stage, job.status) for name, job in state["jobs"].items()} == {
@@ -234,9 +169,10 @@ async def test_files_that_gitlab_refuses_or_filters(sandbox: Sandbox) -> None:
     assert (skipped["pipeline"].status, skipped["jobs"]) == ("skipped", {})
 
 
-async def test_a_missing_image_fails_and_a_retry_passes_once_it_is_there(sandbox: Sandbox) -> None:
+async def test_a_missing_image_fails_and_a_retry_passes_once_it_is_there(with_registry: Sandbox) -> None:
     """In the words of the real runner; the retry has new jobs, the old ones are its history."""
-    host = sandbox.registry.host_port
+    sandbox = with_registry
+    host = sandbox.registry
     state = await sandbox.pipeline(f"one: {{image: '{host}/tool:1', script: [x]}}\n")
     assert (state["pipeline"].status, state["jobs"]["one"].status) == ("failed", "failed")
     trace = await sandbox.client(lambda _: state["project"].jobs.get(state["jobs"]["one"].id).trace().decode())
@@ -275,12 +211,12 @@ async def test_git_clones_and_pushes(sandbox: Sandbox, tmp_path: Path) -> None:
     """With the token as password; without one the private project is not there. A push starts a pipeline."""
     project = await sandbox.server.create_project("g/p", files={"a.py": b"a\n"})
     plain = str(project["http_url_to_repo"])
-    assert "could not read Username" in await _git(tmp_path, "clone", plain, "no", fails=True)
-    await _git(tmp_path, "clone", "-q", "--filter=blob:none", plain.replace("://", f"://u:{TOKEN}@"), "work")
+    assert "could not read Username" in await git(tmp_path, "clone", plain, "no", fails=True)
+    await git(tmp_path, "clone", "-q", "--filter=blob:none", plain.replace("://", f"://u:{TOKEN}@"), "work")
     (tmp_path / "work" / ".gitlab-ci.yml").write_text(PIPELINE)
     for argv in (("checkout", "-qb", "f"), ("add", "-A"), ("commit", "-qm", "ci"), ("push", "-q", "origin", "f")):
-        await _git(tmp_path / "work", *argv)
-    sha = (await _git(tmp_path / "work", "rev-parse", "HEAD")).strip()
+        await git(tmp_path / "work", *argv)
+    sha = (await git(tmp_path / "work", "rev-parse", "HEAD")).strip()
     async with asyncio.timeout(20):  # git has its answer before the pipeline is made
         while not (state := await sandbox.ended(project["id"], sha)):
             await asyncio.sleep(0.02)
@@ -304,18 +240,3 @@ async def test_a_restart_keeps_everything(tmp_path: Path) -> None:
         lost = server.forge.store.get("job", job["id"]) or {}
         assert (lost["status"], lost["failure_reason"]) == ("failed", "runner_system_failure")
         assert server.forge.store.trace(job["id"])
-
-
-async def _git(where: Path, *arguments: str, fails: bool = False) -> str:
-    """The output of git, in a thread because the server runs in this process."""
-    names = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
-    env = {**os.environ, **names, "GIT_TERMINAL_PROMPT": "0"}
-
-    def run() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["git", *arguments], check=False, cwd=where, capture_output=True, text=True, env=env, timeout=30
-        )
-
-    done = await asyncio.to_thread(run)
-    assert (done.returncode != 0) is fails, done.stderr
-    return done.stderr if fails else done.stdout

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from aiohttp import BasicAuth, web
+from aiohttp import BasicAuth, ClientSession, web
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -15,7 +16,7 @@ MANIFEST = b'{"schemaVersion":2,"layers":[{"size":7},{"size":5}]}'
 
 
 @asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[str]:
+async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """One handler for every path, on a free port of loopback; its host:port."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
@@ -24,7 +25,7 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
     try:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
-            await web.SockSite(runner, listener).start()
+            await web.SockSite(runner, listener, ssl_context=tls).start()
             yield f"127.0.0.1:{listener.getsockname()[1]}"
             await runner.cleanup()
     finally:
@@ -70,13 +71,34 @@ class TokenRegistry:
 
     def _manifest(self, request: web.Request) -> web.Response:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        repository = request.path.removeprefix("/v2/").partition("/manifests")[0]
+        repository = request.path.removeprefix("/v2/").partition("/manifests")[0].partition("/blobs")[0]
         allowed = token.endswith("user") or (token.endswith("open") and repository.startswith("open/"))
         if token in self.gone or not allowed:
             realm = f'Bearer realm="http://{request.host}/token",service="lab",scope="repository:{repository}:pull"'
             body = {"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}
             return web.json_response(body, status=401, headers={"WWW-Authenticate": realm})
         return web.Response(body=MANIFEST, content_type="application/vnd.oci.image.manifest.v1+json")
+
+
+class TokenGate(TokenRegistry):
+    """The same in front of a real registry, which is read through it."""
+
+    def __init__(self, behind: str) -> None:
+        super().__init__()
+        self.behind = behind
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """A token, a challenge, or what the registry behind says."""
+        refused = await super().answer(request)
+        if request.path == "/token" or refused.status == 401:
+            return refused
+        accept = {name: value for name, value in request.headers.items() if name == "Accept"}
+        async with (
+            ClientSession(f"http://{self.behind}") as session,
+            session.request(request.method, request.path_qs, headers=accept) as answer,
+        ):
+            kept = {n: v for n, v in answer.headers.items() if n in ("Content-Type", "Docker-Content-Digest")}
+            return web.Response(status=answer.status, body=await answer.read(), headers=kept)
 
 
 async def hanging(_request: web.Request) -> web.Response:

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from sandbox import registry_process
 from shared.adapters.registry import MANIFEST_TYPES, RegistryClient, Skopeo
+from shared.ci.places import Place
 from shared.errors import Reject, Retry
 from tests.seeder.conftest import needs_docker_registry
 from tests.seeder.servers import MANIFEST, TokenRegistry, answering, hanging, serving
@@ -41,7 +42,7 @@ async def test_basic_registry_is_written_and_read_with_the_right_user_alone(
 ) -> None:
     """Both skopeo and the client log in; without a user or with a wrong password both say what to set."""
     source, target = f"{upstream.host_port}/{NAME}:3.12-slim", f"{guarded}/python:3.12-slim"
-    await Skopeo(credentials={guarded: ("u", "p:w")}, timeout=20).copy(source, target)
+    await Skopeo(credentials={guarded: ("u", "p:w")}, timeout=20).copy(Place(source), target)
     async with RegistryClient(guarded, user="u", password="p:w") as registry:
         assert await registry.manifest("python", "3.12-slim") is not None
         assert await registry.tags("python") == ("3.12-slim",)
@@ -53,7 +54,7 @@ async def test_basic_registry_is_written_and_read_with_the_right_user_alone(
         with pytest.raises(Reject, match="unauthorized: authentication required"):
             await registry.manifest("python", "3.12-slim")
     with pytest.raises(Reject, match="REGISTRY_USER"):
-        await Skopeo(credentials={guarded: ("u", "wrong")}, timeout=20).copy(source, target)
+        await Skopeo(credentials={guarded: ("u", "wrong")}, timeout=20).copy(Place(source), target)
 
 
 async def test_bearer_tokens_are_fetched_kept_and_renewed() -> None:

@@ -14,6 +14,7 @@ import pytest
 from sandbox.registry import Engine, RegistryServer, serve_registry, serve_upstream
 from sandbox.registry_images import MANIFEST_TYPE, digest, push_tiny, tiny_image
 from shared.adapters.registry import RegistryClient, Skopeo
+from shared.ci.places import Place
 from shared.errors import GreenrunError
 from tests.seeder.conftest import needs_docker_registry
 
@@ -46,8 +47,8 @@ async def test_skopeo_copies_between_registries_and_keeps_the_digest(engine: Eng
         serve_registry(data=tmp_path / "here", engine=engine) as here,
         RegistryClient(here.host_port) as registry,
     ):
-        await Skopeo(timeout=20).copy(f"{up.host_port}/{name}", f"{here.host_port}/ruby:3.2")
-        await Skopeo(timeout=20).copy(f"{here.host_port}/ruby:3.2", f"{up.host_port}/back:1")
+        await Skopeo(timeout=20).copy(Place(f"{up.host_port}/{name}"), f"{here.host_port}/ruby:3.2")
+        await Skopeo(timeout=20).copy(Place(f"{here.host_port}/ruby:3.2"), f"{up.host_port}/back:1")
         found = await registry.manifest("ruby", "3.2")
         assert found is not None
         assert (found.digest, found.size) == (expected, len(tiny_image(name).layer))
@@ -78,7 +79,7 @@ async def test_an_index_of_two_platforms_is_copied_whole(engine: Engine, tmp_pat
         url = "/v2/docker.io/library/x/manifests/1"
         async with session.put(url, data=index, headers={"Content-Type": media}) as response:
             assert response.status == 201
-        await Skopeo(timeout=20).copy(f"{up.host_port}/docker.io/library/x:1", f"{here.host_port}/x:1")
+        await Skopeo(timeout=20).copy(Place(f"{up.host_port}/docker.io/library/x:1"), f"{here.host_port}/x:1")
         found = await registry.manifest("x", "1")
         assert found is not None
         assert found.digest == digest(index)

@@ -9,12 +9,27 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.registry import RegistryServer, serve_registry
+from services.seeder.copying import Places
+from services.seeder.decide import Names
 from services.seeder.service import Deps, connect, seed
 from services.seeder.settings import Settings
 from shared.adapters.registry import CopyFailed, RegistryClient, Skopeo
+from shared.ci.places import Place
 from shared.errors import Retry
-from shared.events import Analysis, Commit, Files, FilesGenerated, Image, Proposal, RepoSubmitted, Rerun, new_run_id
-from tests.fakes.registry import FakeCopier, FakeRegistry
+from shared.events import (
+    Analysis,
+    Commit,
+    Evidence,
+    Files,
+    FilesGenerated,
+    Image,
+    ImagesSeeded,
+    Proposal,
+    RepoSubmitted,
+    Rerun,
+    new_run_id,
+)
+from tests.fakes.registry import FakeCopier, FakeRegistry, FakeSources
 from tests.seeder.conftest import SOURCES
 
 if TYPE_CHECKING:
@@ -58,13 +73,23 @@ def generated(registry: str, rerun: Rerun | None = None) -> FilesGenerated:
 def fakes(limit: int = 4) -> tuple[Deps, FakeRegistry, FakeCopier]:
     """The handler's dependencies in memory."""
     registry = FakeRegistry()
-    copier = FakeCopier(registry, {f"{MIRROR}/{source}" for source in SOURCES})
-    return Deps(registry, copier, PRIVATE, MIRROR, asyncio.Semaphore(limit)), registry, copier
+    sources = FakeSources({f"{MIRROR}/{source}" for source in SOURCES})
+    copier = FakeCopier(registry, sources)
+    settings = Settings(nexus_registry=PRIVATE, seed_mirror=MIRROR)
+    places = Places(sources, copier, asyncio.Semaphore(limit))
+    return Deps(registry, places, Names(PRIVATE, settings.places)), registry, copier
 
 
 def by_target(images: tuple[Image, ...], registry: str = PRIVATE) -> dict[str, str]:
     """Name in the private registry → state, of the images that have one there."""
     return {i.target.removeprefix(f"{registry}/"): i.state for i in images if i.target}
+
+
+async def seeding(event: FilesGenerated, deps: Deps) -> ImagesSeeded:
+    """The fact, which is not the end of the run."""
+    answer = await seed(event, deps)
+    assert isinstance(answer, ImagesSeeded)
+    return answer
 
 
 SEEDED = {
@@ -81,7 +106,7 @@ async def test_missing_images_are_copied_and_failures_say_why() -> None:
     """Every image of the files is in the fact: copied, failed with the words, unresolved with the reason."""
     deps, _, copier = fakes()
     event = generated(PRIVATE)
-    fact = await seed(event, deps)
+    fact = await seeding(event, deps)
     assert (fact.run_id, fact.attempt, fact.proposal) == (event.run_id, 2, event.proposal)
     assert by_target(fact.images) == SEEDED
     python = fact.images[0]
@@ -91,6 +116,10 @@ async def test_missing_images_are_copied_and_failures_say_why() -> None:
     assert python.size == 100
     reasons = {i.source: i.reason for i in fact.images}
     assert reasons["docker.io/library/python:3.99"] == "manifest unknown"
+    assert python.where[1] == Evidence(
+        source=".gitlab-ci.yml", line=3, text=f"{PRIVATE}/python:3.12-slim", about="job test"
+    )
+    assert python.pulled_from == f"{MIRROR}/docker.io/library/python:3.12-slim"
     assert "policy: busybox:1 is not in the private registry" in reasons["docker.io/library/busybox:1"]
     (unresolved,) = [i for i in fact.images if i.state == "unresolved"]
     assert unresolved.reason == "variable $CI_REGISTRY_IMAGE is not known before the pipeline runs (line 6)"
@@ -100,9 +129,9 @@ async def test_missing_images_are_copied_and_failures_say_why() -> None:
 async def test_what_is_present_is_not_copied_again() -> None:
     """A second delivery, and a rerun, find everything present: the copies are idempotent."""
     deps, _, copier = fakes()
-    first = await seed(generated(PRIVATE), deps)
+    first = await seeding(generated(PRIVATE), deps)
     commit = Commit(project_id=1, project_path="a/b", branch="x", sha="1" * 40, web_url="")
-    second = await seed(generated(PRIVATE, Rerun(commit=commit, pipeline_id=1)), deps)
+    second = await seeding(generated(PRIVATE, Rerun(commit=commit, pipeline_id=1)), deps)
     assert {i.state for i in second.images if i.digest} == {"present"}
     assert [(i.target, i.digest) for i in second.images] == [(i.target, i.digest) for i in first.images]
     assert set(copier.copies.values()) == {1}
@@ -111,11 +140,10 @@ async def test_what_is_present_is_not_copied_again() -> None:
 async def test_two_runs_that_want_the_same_images_copy_them_once() -> None:
     """Within a process an image is never copied twice at once, and never more than the limit together."""
     deps, _, copier = fakes(limit=2)
-    facts = await asyncio.gather(*(seed(generated(PRIVATE), deps) for _ in range(5)))
+    facts = await asyncio.gather(*(seeding(generated(PRIVATE), deps) for _ in range(5)))
     assert set(copier.copies.values()) == {1}
     assert copier.most_at_once == 2
     assert sum(i.state == "copied" for fact in facts for i in fact.images) == 4
-    assert not deps.turns
 
 
 async def test_registry_down_gives_the_delivery_back_and_the_next_goes_through() -> None:
@@ -124,9 +152,9 @@ async def test_registry_down_gives_the_delivery_back_and_the_next_goes_through()
     event = generated(PRIVATE)
     registry.down = True
     with pytest.raises(Retry):
-        await seed(event, deps)
+        await seeding(event, deps)
     registry.down = False
-    assert by_target((await seed(event, deps)).images) == SEEDED
+    assert by_target((await seeding(event, deps)).images) == SEEDED
 
 
 async def test_files_that_are_not_yaml_are_unresolved() -> None:
@@ -134,7 +162,7 @@ async def test_files_that_are_not_yaml_are_unresolved() -> None:
     deps, _, _ = fakes()
     event = generated(PRIVATE)
     broken = event.proposal.model_copy(update={"files": Files(pipeline="a: [", dockerfile="FROM scratch")})
-    (image,) = (await seed(event.model_copy(update={"proposal": broken}), deps)).images
+    (image,) = (await seeding(event.model_copy(update={"proposal": broken}), deps)).images
     assert image.state == "unresolved"
     assert "not valid YAML" in image.reason
 
@@ -147,10 +175,10 @@ def settings(private: str, upstream: str) -> Settings:
 async def test_none_half_and_all_present_on_real_registries(upstream: RegistryServer, private: RegistryServer) -> None:
     """With real skopeo only what is missing is copied, and the digests are those of the source."""
     name = private.host_port
-    await Skopeo(timeout=20).copy(f"{upstream.host_port}/docker.io/library/node:20", f"{name}/node:20")
-    async with connect(settings(name, upstream.host_port), None) as deps:  # type: ignore[arg-type]
-        half = await seed(generated(name), deps)
-        everything = await seed(generated(name), deps)
+    await Skopeo(timeout=20).copy(Place(f"{upstream.host_port}/docker.io/library/node:20"), f"{name}/node:20")
+    async with connect(settings(name, upstream.host_port), None) as deps:
+        half = await seeding(generated(name), deps)
+        everything = await seeding(generated(name), deps)
     assert by_target(half.images, name) == {**SEEDED, "node:20": "present"}
     assert {i.state for i in everything.images if i.digest} == {"present"}
     failed = next(i for i in half.images if i.target.endswith(":3.99"))
@@ -168,12 +196,12 @@ async def test_a_real_registry_that_comes_back(upstream: RegistryServer, tmp_pat
     """While it is down the delivery is given back; when it is up again on its port everything is copied."""
     async with serve_registry(data=tmp_path / "late") as server:
         name = server.host_port
-    async with connect(settings(name, upstream.host_port), None) as deps:  # type: ignore[arg-type]
+    async with connect(settings(name, upstream.host_port), None) as deps:
         event = generated(name)
         with pytest.raises(Retry, match="does not answer"):
-            await seed(event, deps)
+            await seeding(event, deps)
         async with serve_registry(data=tmp_path / "late", port=int(name.rpartition(":")[2])):
-            assert by_target((await seed(event, deps)).images, name) == SEEDED
+            assert by_target((await seeding(event, deps)).images, name) == SEEDED
 
 
 @dataclass(frozen=True)
@@ -193,7 +221,7 @@ async def pair(
     """The fakes, and the adapters with real registries."""
     if request.param == "fake":
         deps, registry, copier = fakes()
-        yield Pair(registry, copier, deps.private, MIRROR)
+        yield Pair(registry, copier, deps.names.registry, MIRROR)
         return
     async with RegistryClient(private.host_port) as client:
         yield Pair(client, Skopeo(timeout=20), private.host_port, upstream.host_port)
@@ -204,13 +232,13 @@ async def test_registry_and_copier_keep_their_contract(pair: Pair) -> None:
     assert await pair.registry.manifest("org/tool", "1") is None
     assert await pair.registry.tags("org/tool") == ()
     for _ in range(2):
-        await pair.copier.copy(f"{pair.source}/docker.io/org/tool:1", f"{pair.private}/org/tool:1")
+        await pair.copier.copy(Place(f"{pair.source}/docker.io/org/tool:1"), f"{pair.private}/org/tool:1")
     found = await pair.registry.manifest("org/tool", "1")
     assert found is not None
     assert found.size
     assert await pair.registry.manifest("org/tool", found.digest) == found
     assert await pair.registry.tags("org/tool") == ("1",)
     with pytest.raises(CopyFailed, match="manifest unknown") as raised:
-        await pair.copier.copy(f"{pair.source}/docker.io/org/tool:9", f"{pair.private}/org/tool:9")
+        await pair.copier.copy(Place(f"{pair.source}/docker.io/org/tool:9"), f"{pair.private}/org/tool:9")
     assert raised.value.error_class == "manifest_unknown"
     assert await pair.registry.manifest("org/tool", "9") is None

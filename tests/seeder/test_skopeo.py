@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.adapters.registry import CopyFailed, RegistryClient, Skopeo
+from shared.adapters.registry import CopyDelayed, CopyFailed, RegistryClient, Skopeo
 from shared.adapters.skopeo import failure, last_words
+from shared.ci.places import Place
 from shared.errors import Reject, Retry
 from tests.seeder.servers import answering, hanging, serving
 
@@ -46,7 +47,7 @@ async def test_unknown_image_is_a_failure_of_its_own(upstream: RegistryServer, p
     """An image that no source has is CopyFailed with the registry's words, for tag and repository alike."""
     for name in ("docker.io/library/python:9", "docker.io/library/gone:1"):
         with pytest.raises(CopyFailed, match="unknown") as raised:
-            await Skopeo(timeout=20).copy(f"{upstream.host_port}/{name}", f"{private.host_port}/x:1")
+            await Skopeo(timeout=20).copy(Place(f"{upstream.host_port}/{name}"), f"{private.host_port}/x:1")
         assert raised.value.error_class == "manifest_unknown"
 
 
@@ -57,8 +58,8 @@ async def test_tag_and_digest_together_are_copied(upstream: RegistryServer, priv
         found = await there.manifest(name, "20")
         assert found is not None
         source = f"{upstream.host_port}/{name}:20@{found.digest}"
-        await Skopeo(timeout=20).copy(source, f"{private.host_port}/node:20@{found.digest}")
-        await Skopeo(timeout=20).copy(source, f"{private.host_port}/by-digest@{found.digest}")
+        await Skopeo(timeout=20).copy(Place(source), f"{private.host_port}/node:20@{found.digest}")
+        await Skopeo(timeout=20).copy(Place(source), f"{private.host_port}/by-digest@{found.digest}")
         assert await here.manifest("node", "20") == await here.manifest("node", found.digest) == found
         assert await here.manifest("by-digest", found.digest) == found
 
@@ -67,23 +68,23 @@ async def test_refused_connection_and_server_errors_are_retried(private: Registr
     """A source that is down, and one that answers 503, may be back later."""
     async with serving(answering(503, "UNAVAILABLE", "maintenance")) as host_port:
         with pytest.raises(Retry, match="server_error"):
-            await Skopeo(timeout=20).copy(f"{host_port}/x:1", f"{private.host_port}/x:1")
+            await Skopeo(timeout=20).copy(Place(f"{host_port}/x:1"), f"{private.host_port}/x:1")
     with pytest.raises(Retry, match="unreachable"):
-        await Skopeo(timeout=20).copy(f"{host_port}/x:1", f"{private.host_port}/x:1")
+        await Skopeo(timeout=20).copy(Place(f"{host_port}/x:1"), f"{private.host_port}/x:1")
 
 
 async def test_rate_limit_is_retried(private: RegistryServer) -> None:
     """The patience of skopeo with 429 ends in Retry."""
     async with serving(answering(429, "TOOMANYREQUESTS", "pull rate limit", Retry_After="1")) as host_port:
         with pytest.raises(Retry, match="rate_limited"):
-            await Skopeo(timeout=60).copy(f"{host_port}/x:1", f"{private.host_port}/x:1")
+            await Skopeo(timeout=60).copy(Place(f"{host_port}/x:1"), f"{private.host_port}/x:1")
 
 
 async def test_a_source_that_hangs_runs_into_the_time_limit(private: RegistryServer) -> None:
     """The limit ends skopeo and the copy is tried again later."""
     async with serving(hanging) as host_port:
         with pytest.raises(Retry, match="timeout"):
-            await Skopeo(timeout=0.5).copy(f"{host_port}/x:1", f"{private.host_port}/x:1")
+            await Skopeo(timeout=0.5).copy(Place(f"{host_port}/x:1"), f"{private.host_port}/x:1")
         assert not running(host_port)
 
 
@@ -91,7 +92,7 @@ async def test_cancellation_kills_skopeo(private: RegistryServer) -> None:
     """Nothing of a cancelled copy is left running, and its auth file is gone."""
     async with serving(hanging) as host_port:
         skopeo = Skopeo(timeout=60, credentials={host_port: ("u", "secret-word")})
-        copy = asyncio.create_task(skopeo.copy(f"{host_port}/x:1", f"{private.host_port}/x:1"))
+        copy = asyncio.create_task(skopeo.copy(Place(f"{host_port}/x:1"), f"{private.host_port}/x:1"))
         (pid,) = await until_running(host_port)
         line = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
         auth = Path(next(w for w in line if w.startswith("--src-authfile=")).partition("=")[2])
@@ -108,14 +109,14 @@ async def test_cancellation_kills_skopeo(private: RegistryServer) -> None:
 async def test_without_skopeo_a_person_is_told_how_to_install_it() -> None:
     """No redelivery installs a program."""
     with pytest.raises(Reject, match=r"apt-get install skopeo"):
-        await Skopeo(program="no-such-skopeo").copy("docker.io/library/x:1", "127.0.0.1:1/x:1")
+        await Skopeo(program="no-such-skopeo").copy(Place("docker.io/library/x:1"), "127.0.0.1:1/x:1")
 
 
 @pytest.mark.parametrize("name", ["docker.io/library/x:$(reboot)", "x:1 --help", "--all", "A:1", ""])
 async def test_what_is_no_reference_never_reaches_a_process(name: str) -> None:
     """A bad name is refused before anything is started."""
     with pytest.raises(ValueError, match=r"^image "):
-        await Skopeo(program="no-such-skopeo").copy(name, "127.0.0.1:1/x:1")
+        await Skopeo(program="no-such-skopeo").copy(Place(name), "127.0.0.1:1/x:1")
 
 
 @pytest.mark.parametrize(
@@ -133,10 +134,10 @@ async def test_what_is_no_reference_never_reaches_a_process(name: str) -> None:
         ("x509: certificate signed by unknown authority", CopyFailed, "certificate"),
         ("dial tcp: lookup gcr.oi: no such host", CopyFailed, "no_such_host"),
         ("dial tcp 127.0.0.1:1: connect: connection refused", Retry, "unreachable"),
-        ("toomanyrequests: You have reached your pull rate limit", Retry, "rate_limited"),
-        ("context deadline exceeded", Retry, "timeout"),
+        ("toomanyrequests: You have reached your pull rate limit", CopyDelayed, "rate_limited"),
+        ("context deadline exceeded", CopyDelayed, "timeout"),
         ("writing blob: no space left on device", Retry, "disk_full"),
-        ("something new", Retry, "unknown"),
+        ("something new", CopyDelayed, "unknown"),
         ("trying to reuse blob at destination: unauthorized: authentication required", Reject, "refuses"),
     ],
 )

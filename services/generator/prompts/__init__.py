@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import jinja2
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from shared.asking import Question
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shared.asking import Refused
     from shared.events import TemplateResolved
     from shared.recipes import Runner
 
@@ -19,6 +22,8 @@ _VERSIONED = (HERE / "pipeline_system_prompt.txt").read_text()
 VERSION = _VERSIONED.partition("\n")[0].removeprefix("version: ")
 SYSTEM = _VERSIONED.partition("\n")[2]
 FACTS = 20_000
+# Of an answer that is given back to be mended.
+ANSWER = 60_000
 _texts = jinja2.Environment(
     loader=jinja2.FileSystemLoader(HERE),
     autoescape=False,  # noqa: S701 - plain text, and the quoted data is made harmless
@@ -38,9 +43,20 @@ def request(event: TemplateResolved, registry: str, runner: Runner, contents: Ma
     )
 
 
-def again(request: str, findings: Sequence[str]) -> str:
-    """The question once more, with what was wrong with the last answer."""
-    return _texts.get_template("repair.j2").render(request=request, findings=findings)
+def question(request: str, attempt: int, schema: Mapping[str, object]) -> Question:
+    """The question for a request, which after a refusal is asked once more with the answer and what was wrong."""
+
+    def text(refused: Refused | None) -> str:
+        return again(request, refused) if refused else request
+
+    return Question("generator", attempt, VERSION, SYSTEM, schema, text)
+
+
+def again(request: str, refused: Refused) -> str:
+    """The request once more, with the last answer and what was wrong with it."""
+    return _texts.get_template("repair.j2").render(
+        request=request, answer=refused.answer[:ANSWER], findings=refused.findings
+    )
 
 
 def within(contents: Mapping[str, str], budget: int) -> dict[str, str]:

@@ -25,9 +25,15 @@ if TYPE_CHECKING:
     from shared.settings import ModelSettings
 
 # What the program may know of the environment: how to reach the model, and nothing else.
+KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 PASSED = (
-    *("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "CLAUDE_CODE_OAUTH_TOKEN"),
+    *(*KEYS, "ANTHROPIC_BASE_URL"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "NPM_CONFIG_REGISTRY"),
+)
+# What it is told of how to behave.
+TOLD = (
+    *("CLAUDE_CODE_MAX_RETRIES", "CLAUDE_CODE_MAX_OUTPUT_TOKENS", "API_TIMEOUT_MS"),
+    *("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_AUTOUPDATER"),
 )
 FLAGS = (
     *("--bare", "-p", "--output-format", "stream-json", "--verbose", "--include-partial-messages"),
@@ -35,8 +41,13 @@ FLAGS = (
 )
 BUSY = frozenset({408, 409, 429})
 SERVER_ERROR = 500
-# A line holds one message of the model at most; half a megabyte is far above any that is taken.
+# Bytes of one line, which holds an answer twice at most; and characters of an answer.
 LINE_LIMIT = 8_000_000
+MAX_ANSWER = 1_000_000
+# Seconds that the program has to end by itself; a container's client passes the signal on meanwhile.
+GRACE = 5.0
+# What a container of this program is allowed: the network, and nothing of the machine.
+CONFINED = ("--cap-drop=ALL", "--security-opt=no-new-privileges", "--pids-limit=512", "--memory=2g")
 # A piece of text is some four characters a token.
 CHARACTERS = 4
 
@@ -94,10 +105,7 @@ class ClaudeCode:
                 raise _no_result(process.returncode, (await words).decode(errors="replace"))
             return self._completion(result)
         finally:
-            if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
+            await _end(process)
             words.cancel()
             await asyncio.gather(words, return_exceptions=True)
 
@@ -108,16 +116,23 @@ class ClaudeCode:
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": home,
             "CLAUDE_CODE_MAX_RETRIES": "0",
+            "CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(self._settings.llm_max_tokens),
             "API_TIMEOUT_MS": str(int(self._settings.llm_timeout * 1000)),
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "DISABLE_AUTOUPDATER": "1",
         }
 
     def _completion(self, result: dict[str, Any]) -> Completion:
-        """The answer in the last message; an error says `success` there as well."""
-        text = str(result.get("result") or "")
-        if result.get("is_error"):
+        """The answer in the last message; an error of the server says `success` there as well.
+
+        A model that never kept to the schema gives no error of a server: its answer is then no JSON object.
+        """
+        text = str(result.get("result") or "; ".join(map(str, result.get("errors") or ())))
+        if result.get("is_error") and not str(result.get("subtype")).startswith("error_max"):
             raise _refusal(result.get("api_error_status"), text)
+        if result.get("stop_reason") == "max_tokens":
+            limit = self._settings.llm_max_tokens
+            raise Reject(f"the answer of {self.name} was cut off at {limit} tokens; raise LLM_MAX_TOKENS")
         structured = result.get("structured_output")
         usage = result.get("usage") or {}
         return Completion(
@@ -134,9 +149,20 @@ def _command(settings: ModelSettings) -> list[str]:
     own = shlex.split(settings.claude_code_command)
     if not settings.claude_code_image:
         return own
-    told = ("CLAUDE_CODE_MAX_RETRIES", "API_TIMEOUT_MS", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC")
-    passed = [option for name in (*PASSED, *told, "DISABLE_AUTOUPDATER") for option in ("--env", name)]
-    return ["docker", "run", "--rm", "--interactive", "--init", *passed, settings.claude_code_image, *own]
+    passed = [option for name in (*PASSED, *TOLD) for option in ("--env", name)]
+    engine = [settings.claude_code_engine, "run", "--rm", "--interactive", "--init", *CONFINED]
+    return [*engine, *passed, settings.claude_code_image, *own]
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End the program and all that it started, by asking first."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.returncode is not None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(process.wait()), GRACE)
 
 
 async def _write(stdin: asyncio.StreamWriter, prompt: str) -> None:
@@ -170,6 +196,8 @@ async def _result(lines: AsyncIterator[bytes], progress: Progress) -> dict[str, 
         elif event.get("type") == "stream_event":
             delta = (event.get("event") or {}).get("delta") or {}
             size += len(delta.get("text") or delta.get("partial_json") or "")
+            if size > MAX_ANSWER:
+                raise Reject(f"Claude Code does not stop: more than {MAX_ANSWER} characters")
             await progress(size // CHARACTERS)
     return result
 

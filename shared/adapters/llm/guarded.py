@@ -38,14 +38,14 @@ class Guarded:
         self, system: str, prompt: str, schema: Mapping[str, object], progress: Progress = unheard
     ) -> Completion:
         """The answer; Retry at once while the model is left alone."""
-        self._pass()
+        alone = self._pass()
         try:
             answer = await self._patiently(system, prompt, schema, progress)
         except Retry:
             self._failed()
             raise
         finally:
-            self._trying = False
+            self._trying = self._trying and not alone
         self._failures = 0
         return answer
 
@@ -62,14 +62,15 @@ class Guarded:
                 await asyncio.sleep(error.after)
         return await self._model.complete(system, prompt, schema, progress)
 
-    def _pass(self) -> None:
-        """Let one through where the pause is over; Retry while it lasts, or while another one tries."""
+    def _pass(self) -> bool:
+        """Whether this one is let through to try for all; Retry while the pause lasts, or while another one tries."""
         if self._failures < self._settings.llm_breaker_failures:
-            return
+            return False
         left = self._open_until - asyncio.get_running_loop().time()
         if left > 0 or self._trying:
             raise Retry(f"{self.name} failed {self._failures} times in a row; it is left alone", after=max(left, 1.0))
         self._trying = True
+        return True
 
     def _failed(self) -> None:
         self._failures += 1

