@@ -320,6 +320,7 @@ async def test_a_rerun_keeps_its_merge_request() -> None:
         *[({"author": name}, "name with an address") for name in ("Ada", "<a@b.c>", "Ada <ada>", "A\n <a@b.c>")],
         *[({"create_project": "empty", "project": name}, "needs the project's path") for name in (None, "42")],
         ({"create_project": "fork"}, "Input should be"),
+        ({"project": "https://oauth2:glpat-x@gitlab.example/a/b.git"}, "carries credentials"),
     ],
 )
 def test_options_that_cannot_be_are_refused_at_once(options: dict[str, Any], words: str) -> None:
