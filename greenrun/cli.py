@@ -79,7 +79,7 @@ def demo(*, home: Home = None) -> None:
 def submit(
     url: Annotated[str, typer.Argument(help="the repository's URL")],
     *,
-    project: Annotated[str | None, typer.Option(help="GitLab project to commit to, path or id")] = None,
+    project: Annotated[str | None, typer.Option(help="GitLab project to commit to: path, id or address")] = None,
     ref: Annotated[str | None, typer.Option(help="branch, tag or commit to read; default: the default branch")] = None,
     subfolder: Annotated[str | None, typer.Option(help="folder of the project to build; default: the root")] = None,
     create_project: Annotated[

@@ -102,14 +102,16 @@ class Submission(Fact):
             raise ValueError("create_project needs the project's path, such as group/name, in project")
         return self
 
-    @field_validator("repo_url")
+    @field_validator("repo_url", "project")
     @classmethod
-    def _no_credentials(cls, url: str) -> str:
+    def _no_credentials(cls, url: str | None) -> str | None:
         """Refuse a URL that carries a user or a token: events are kept for ever and tokens never enter them."""
+        if url is None:
+            return None
         scheme, _, rest = url.partition("://")
         userinfo = rest.split("/", 1)[0].rpartition("@")[0]
         if userinfo and not (scheme == "ssh" and ":" not in userinfo):
-            raise ValueError("repo_url carries credentials; give the token to the analyzer (GITLAB_TOKEN) instead")
+            raise ValueError("the URL carries credentials; give the token to the analyzer (GITLAB_TOKEN) instead")
         return url.strip()
 
 

@@ -53,11 +53,18 @@ class Held:
 def project_path(submission: Submission, gitlab_url: str) -> str | None:
     """The project that was named, else the repository itself where it lies on this GitLab; else None.
 
+    It may be named by its id, its path or its address.
+    """
+    named = submission.project
+    return named if named and ":" not in named else _path_on(gitlab_url, named or submission.repo_url)
+
+
+def _path_on(gitlab_url: str, url: str) -> str | None:
+    """The path of the project with this address on this GitLab.
+
     Over http(s) host and port must be GitLab's, the scheme may differ; over ssh the host alone tells.
     """
-    if submission.project:
-        return submission.project
-    ours, url = urlsplit(gitlab_url), submission.repo_url
+    ours = urlsplit(gitlab_url)
     if "://" not in url:  # scp-like: git@host:group/name.git
         host, _, path = url.partition(":")
         return _trimmed(path) if host.rpartition("@")[2].lower() == ours.hostname else None
@@ -178,8 +185,8 @@ def report(event: ImagesSeeded, commit: Commit) -> Report:
 
 
 def nowhere(event: ImagesSeeded, gitlab_url: str) -> RunFailed:
-    """The end of a run whose repository lies elsewhere and that named no project."""
-    url = event.proposal.submission.repo_url
+    """The end of a run whose repository lies elsewhere, and that named no project on this GitLab."""
+    url = event.proposal.submission.project or event.proposal.submission.repo_url
     reason = f"{url} is not on {gitlab_url}, so there is nowhere to commit to; "
     reason += "name a project with --project group/name, and have it made with --create-project"
     return RunFailed(run_id=event.run_id, attempt=event.attempt, phase="committer", reason=reason)

@@ -60,10 +60,14 @@ def test_a_gitlab_below_a_path(url: str, path: str | None) -> None:
 
 
 def test_the_named_project_comes_first() -> None:
-    """By path or id, as it was given."""
+    """By path or id as it was given, or by its address where that is on this GitLab."""
     here = "https://gitlab.example/shop/web.git"
     assert project_path(Submission(repo_url=here, project="ci/target"), "https://gitlab.example") == "ci/target"
     assert project_path(Submission(repo_url=here, project="42"), "https://gitlab.example") == "42"
+    for url in ("https://gitlab.example/ci/target.git", "git@gitlab.example:ci/target.git"):
+        assert project_path(Submission(repo_url=here, project=url), "https://gitlab.example") == "ci/target"
+    elsewhere = Submission(repo_url=here, project="https://github.com/ci/target")
+    assert project_path(elsewhere, "https://gitlab.example") is None
 
 
 def test_the_branch_carries_the_runs_own_time() -> None:

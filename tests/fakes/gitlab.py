@@ -182,19 +182,23 @@ class FakeMergeRequests:
         self.no: Reject | None = None
 
     async def find(self, project: Project, branch: str, mark: str) -> MergeRequest | None:
-        """By its mark."""
+        """By its mark, else by its branch."""
         assert project.default_branch
-        for iid, (source, _, description) in enumerate(self.opened, 1):
-            if source == branch and mark in description:
-                return MergeRequest(iid=iid, web_url=f"http://fake/mr/{iid}", draft=iid not in self.ready)
-        return None
+        ours = [iid for iid, (source, *_) in enumerate(self.opened, 1) if source == branch]
+        marked = [iid for iid in ours if mark in self.opened[iid - 1][2]]
+        return next(map(self._shown, [*marked, *ours]), None)
 
     async def open(self, project: Project, branch: str, title: str, description: str) -> MergeRequest:
         """One more."""
         self._refuse()
         assert project.default_branch
+        if any(source == branch for source, *_ in self.opened):
+            raise Retry("a merge request of this branch was opened meanwhile")
         self.opened.append((branch, title, description))
-        return MergeRequest(iid=len(self.opened), web_url=f"http://fake/mr/{len(self.opened)}")
+        return self._shown(len(self.opened))
+
+    def _shown(self, iid: int) -> MergeRequest:
+        return MergeRequest(iid=iid, web_url=f"http://fake/mr/{iid}", draft=iid not in self.ready)
 
     async def note(self, _project_id: int, iid: int, mark: str) -> Note | None:
         """The first with the mark."""
