@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from greenrun import view
 from shared.events import CommitCreated
 from shared.history import fold
+from shared.progress import SUBJECT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
     from shared.bus import Bus, Recorded
@@ -33,11 +37,18 @@ NEXT = {
 
 
 async def follow(bus: Bus, run_id: str, console: Console, *, as_json: bool = False) -> Run:
-    """Print every event of the run, those that have happened first, until it ends; the run at its end."""
+    """Print every event of the run, those that have happened first, until it ends; the run at its end.
+
+    Meanwhile the bar tells what a model or a copy says of its progress.
+    """
     records: list[Recorded] = []
-    async with aclosing(bus.tail(run_id=run_id)) as tail:
-        with _progress(console, enabled=not as_json) as progress:
-            bar = progress.add_task("waiting for the first event", total=len(NEXT))
+    with _progress(console, enabled=not as_json) as progress:
+        bar = progress.add_task("waiting for the first event", total=len(NEXT))
+
+        def heard(said: Mapping[str, Any]) -> None:
+            progress.update(bar, description=under_way(said))
+
+        async with bus.listen(f"{SUBJECT}.{run_id}", heard), aclosing(bus.tail(run_id=run_id)) as tail:
             async for recorded in tail:
                 _print(recorded, records, console, as_json=as_json)
                 records.append(recorded)
@@ -47,6 +58,16 @@ async def follow(bus: Bus, run_id: str, console: Console, *, as_json: bool = Fal
                 if _ended(records):
                     break
     return fold(records)
+
+
+def under_way(said: Mapping[str, Any]) -> str:
+    """What is told on `live.progress.<run>` in a few words: `qwen3 writes, 812 tokens`, `python:3.12, 31.5 MB`."""
+    if "tokens" in said:
+        words = f"{said.get('model')} writes, {said['tokens']} tokens"
+    else:
+        image, size = str(said.get("image", "")), said.get("bytes")
+        words = f"{image.partition('/')[2] or image}, {size / 1e6:.1f} MB" if isinstance(size, int) else image
+    return escape("".join(character if character.isprintable() else " " for character in words))
 
 
 def record_json(recorded: Recorded) -> str:

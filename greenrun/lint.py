@@ -18,7 +18,7 @@ from shared.ci.dockerfile import check_dockerfile
 from shared.ci.finding import PIPELINE, Finding, with_quote
 from shared.ci.include import assembled
 from shared.ci.instructions import instructions
-from shared.ci.lint import check_assembled, in_order
+from shared.ci.lint import check_assembled, in_order, stricter
 from shared.ci.policy import dockerfile_policy, pipeline_policy
 from shared.ci.scripts import for_sh
 from shared.ci.stages import JOBS, STAGES, check_stages
@@ -118,7 +118,7 @@ def _pipeline(name: str, text: str, options: Options) -> Checked:
     if document.readable and (is_ours(document) if options.house is None else options.house):
         registry = options.registry or document.variables.get("REGISTRY")
         house = [*check_stages(document), *pipeline_policy(document, registry)]
-        found += [replace(one, file=name) if one.file == PIPELINE else one for one in house]
+        found = stricter(found) + [replace(one, file=name) if one.file == PIPELINE else one for one in house]
     if options.tools:
         for path, part in pipeline.parts:
             found += [replace(finding, file=path) for finding in _shellchecked(part)]

@@ -19,7 +19,7 @@ from sandbox.gitlab.executor_container import Containers
 from sandbox.gitlab.executor_files import Caches
 from sandbox.gitlab.executor_local import Folders, Local
 from sandbox.gitlab.executor_order import COMPLETED, STOPPED
-from sandbox.gitlab.executor_records import JobUpdate, Ticket
+from sandbox.gitlab.executor_records import JobUpdate, Start, Ticket
 from sandbox.gitlab.executor_run import Run
 from sandbox.gitlab.executor_shell import Shell
 from sandbox.gitlab.executor_trace import SHELL_LINE
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sandbox.gitlab.ci_records import CompiledJob, Context
     from sandbox.gitlab.executor_records import Report, Runner
 
-__all__ = ["COMPLETED", "STOPPED", "Executor", "JobUpdate", "Mode", "Settings", "Ticket"]
+__all__ = ["COMPLETED", "STOPPED", "Executor", "JobUpdate", "Mode", "Settings", "Start", "Ticket"]
 
 
 JOBS_AT_ONCE = 8
@@ -78,11 +78,11 @@ class Executor:
         *,
         report: Report,
         context: Context,
-        statuses: Mapping[str, str],
+        start: Start,
         ticket: Callable[[str], Ticket],
     ) -> Run:
-        """The run of a pipeline from these statuses on; it begins with its `run`."""
-        return Run(jobs, Faulty(self._runner(context)), report, statuses, ticket, self._slots)
+        """The run of a pipeline; it begins with its `run`."""
+        return Run(jobs, Faulty(self._runner(context)), report, start, ticket, self._slots)
 
     def _runner(self, context: Context) -> Runner:
         given = self._settings
@@ -106,8 +106,7 @@ class Executor:
     ) -> None:
         """Every job to its end, or to `manual`; `done` are jobs of an earlier attempt that do not run again."""
         ids = {job.name: Ticket(number) for number, job in enumerate(jobs, 1)}
-        statuses = {job.name: "created" for job in jobs} | dict(done or {})
-        run = self.start(jobs, report=report, context=context, statuses=statuses, ticket=ids.__getitem__)
+        run = self.start(jobs, report=report, context=context, start=Start(done or {}), ticket=ids.__getitem__)
         watching = asyncio.create_task(_cancel_on(cancel, run))
         try:
             await run.run()

@@ -69,6 +69,14 @@ class Ticket:
 
 
 @dataclass(frozen=True)
+class Start:
+    """What a run begins from: the status of each job, and which of those that failed were allowed to."""
+
+    statuses: Mapping[str, str] = field(default_factory=dict)
+    allowed: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Source:
     """A job whose artifacts another one fetches."""
 

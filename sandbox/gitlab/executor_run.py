@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sandbox.gitlab.ci_records import CompiledJob
-    from sandbox.gitlab.executor_records import Report, Runner
+    from sandbox.gitlab.executor_records import Report, Runner, Start
 
 WAITS = frozenset({"pending", "scheduled"})
 
@@ -28,17 +28,17 @@ class Run:
         jobs: Sequence[CompiledJob],
         runner: Runner,
         report: Report,
-        statuses: Mapping[str, str],
+        start: Start,
         ticket: Callable[[str], Ticket],
         slots: asyncio.Semaphore,
     ) -> None:
-        """From these statuses on; `ticket` is asked each time a job begins, which waits for a free slot."""
+        """From this state on; `ticket` is asked each time a job begins, which waits for a free slot."""
         self._order = Order(jobs)
         self._runner = runner
         self._report = report
         self._ticket = ticket
-        self._statuses = {job.name: statuses.get(job.name, "created") for job in jobs}
-        self._allowed = {job.name: job.allow_failure for job in jobs}
+        self._statuses = {job.name: start.statuses.get(job.name, "created") for job in jobs}
+        self._allowed = {job.name: start.allowed.get(job.name, job.allow_failure) for job in jobs}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._slots = slots
         self._changed = asyncio.Event()
@@ -133,6 +133,7 @@ class Run:
             await self._set(job, "pending")
 
     async def _attempt(self, job: CompiledJob) -> Outcome:
+        self._allowed[job.name] = job.allow_failure
         await self._set(job, "running")
         ticket = self._ticket(job.name)
         await self._trace(job, self._runner.opening())
@@ -144,8 +145,7 @@ class Run:
         except TimeoutError:
             outcome = Outcome("failed", "job_execution_timeout")
             await self._trace(job, timed_out(job.timeout_seconds))
-        if outcome.exit_code in job.allow_failure_codes:
-            self._allowed[job.name] = True
+        self._allowed[job.name] = job.allow_failure or outcome.exit_code in job.allow_failure_codes
         await self._set(job, outcome.status, outcome)
         return outcome
 

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sandbox.gitlab import shapes
-from sandbox.gitlab.ci import Compiled, CompiledJob, Context, compile_pipeline
+from sandbox.gitlab.ci import Compiled, Context, compile_pipeline
 from sandbox.gitlab.ci_predefined import job_variables, pipeline_variables
-from sandbox.gitlab.clock import now, written
-from sandbox.gitlab.executor import COMPLETED, Executor, JobUpdate, Ticket
-from sandbox.gitlab.executor_order import pipeline_status
+from sandbox.gitlab.clock import now
+from sandbox.gitlab.executor import Executor, JobUpdate, Start, Ticket
+from sandbox.gitlab.pipelines_ledger import UNDER_WAY, Ledger
 from sandbox.gitlab.pipelines_read import changed_files, project_variables, texts
 from sandbox.gitlab.refusals import Forbidden, Refused
 from sandbox.gitlab.repository import NOWHERE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from sandbox.gitlab.executor_run import Run
+    from sandbox.gitlab.pipelines_ledger import Changed
     from sandbox.gitlab.repository import Repository
     from sandbox.gitlab.store import Row, Store
-
-    Changed = Callable[[str, Row, Row], None]
 
 logger = logging.getLogger(__name__)
 CI_FILE = ".gitlab-ci.yml"
 SKIP_MARKS = ("[skip ci]", "[ci skip]")
-UNDER_WAY = frozenset({"created", "waiting_for_resource", "preparing", "pending", "running", "canceling"})
 CANCELABLE = UNDER_WAY | {"scheduled"}
 CANCEL_SECONDS = 2.0  # how long the answer to a cancel waits; a job whose after_script takes longer is `canceling`
 RETRYABLE = frozenset({"success", "failed", "canceled"})
@@ -59,7 +56,8 @@ class Pipelines:
         self.artifacts = executor.artifacts
         self._base_url = base_url
         self._registry = executor.registry
-        self._changed = changed
+        self._ledger = Ledger(store, changed)
+        self.jobs = self._ledger.jobs
         self._under_way: dict[int, UnderWay] = {}
 
     async def pushed(self, project: Row, repository: Repository, ref: str, before: str, after: str) -> Row | None:
@@ -70,10 +68,10 @@ class Pipelines:
         context = await self.context(project, repository, ref, after, before=before)
         row = await self._row(project, repository, context, after, before)
         if any(mark in row["commit"]["message"] for mark in SKIP_MARKS):
-            return self._ended(project, row, "skipped")
+            return self._ledger.ended(project, row, "skipped")
         compiled = compile_pipeline(text.decode(errors="replace"), context)
         if compiled.errors:
-            return self._ended(project, row, "failed", yaml_errors=", ".join(compiled.errors))
+            return self._ledger.ended(project, row, "failed", yaml_errors=", ".join(compiled.errors))
         return None if compiled.filtered else self._begin(project, repository, row, compiled, context)
 
     async def create(
@@ -125,7 +123,7 @@ class Pipelines:
         if not again or pipeline["yaml_errors"]:
             return pipeline
         for job in again:
-            self._clone(job, "created")
+            self._ledger.clone(job, "created")
         for job in jobs:
             if job["status"] == "skipped":
                 self._store.update("job", job["id"], status="created", finished_at=None)
@@ -136,8 +134,8 @@ class Pipelines:
         if job["status"] not in RETRYABLE or job.get("retried"):
             raise Forbidden("403 Forbidden - Job is not retryable")
         pipeline = self._store.get("pipeline", job["pipeline_id"]) or {}
-        made = self._clone(job, "pending")
-        self._reset_behind(job)
+        made = self._ledger.clone(job, "pending")
+        self._ledger.reset_behind(job)
         await self._resume(project, repository, pipeline)
         return self._store.get("job", made["id"]) or made
 
@@ -147,15 +145,9 @@ class Pipelines:
             raise Refused("400 Bad request - Unplayable Job")
         self._store.update("job", job["id"], status="pending", variables=list(variables))
         pipeline = self._store.get("pipeline", job["pipeline_id"]) or {}
-        self._reset_behind(job)
+        self._ledger.reset_behind(job)
         await self._resume(project, repository, pipeline)
         return self._store.get("job", job["id"]) or job
-
-    def _reset_behind(self, job: Row) -> None:
-        """What was skipped behind a job is decided again."""
-        for one in self.jobs(job["pipeline_id"]):
-            if one["status"] == "skipped" and (one["stage_index"] > job["stage_index"] or one["needs"] is not None):
-                self._store.update("job", one["id"], status="created", finished_at=None)
 
     async def cancel(self, pipeline: Row) -> Row:
         """End what is under way or waits for its time."""
@@ -167,7 +159,7 @@ class Pipelines:
         for job in self.jobs(key):
             if job["status"] in CANCELABLE:
                 self._store.update("job", job["id"], status="canceled", finished_at=now())
-        self._settle(key)
+        self._ledger.settle(key)
         return self._store.get("pipeline", key) or pipeline
 
     async def cancel_job(self, job: Row) -> Row:
@@ -177,7 +169,7 @@ class Pipelines:
             await under_way.run.cancel_job(job["name"], CANCEL_SECONDS)
         elif job["status"] in CANCELABLE:
             self._store.update("job", job["id"], status="canceled", finished_at=now())
-            self._settle(job["pipeline_id"])
+            self._ledger.settle(job["pipeline_id"])
         return self._store.get("job", job["id"]) or job
 
     async def remove(self, pipeline: Row) -> None:
@@ -207,18 +199,13 @@ class Pipelines:
         """What was running when the process ended has lost its runner."""
         for pipeline in self._store.list("pipeline"):
             if pipeline["status"] in UNDER_WAY:
-                self._lose(pipeline["id"])
+                self._ledger.lose(pipeline["id"])
                 self._store.update("pipeline", pipeline["id"], status="failed", finished_at=now())
 
     def forget_artifacts(self, job: Row) -> None:
         """Remove what a job left."""
         self.artifacts.forget(job["id"])
         self._store.update("job", job["id"], archive=None, files=[], artifacts_expire_at=None)
-
-    def jobs(self, pipeline_id: int, *, include_retried: bool = False) -> list[Row]:
-        """The jobs of a pipeline, newest first."""
-        found = self._store.where("job", "pipeline_id", pipeline_id)
-        return [job for job in found if include_retried or not job.get("retried")]
 
     async def _row(self, project: Row, repository: Repository, context: Context, sha: str, before: str) -> Row:
         """A pipeline before it is stored."""
@@ -230,40 +217,9 @@ class Pipelines:
         row |= {"started_at": None, "finished_at": None, "coverage": None, "variables": []}
         return row | {"commit": shapes.commit(info, project, self._base_url)}
 
-    def _ended(self, project: Row, row: Row, status: str, **fields: Any) -> Row:
-        """A pipeline that is over before it began."""
-        over = {**row, "status": status, "finished_at": now(), **fields}
-        stored = self._store.add("pipeline", over, project=project["id"])
-        self._changed("pipeline", stored, stored)
-        return stored
-
     def _begin(self, project: Row, repository: Repository, row: Row, compiled: Compiled, context: Context) -> Row:
-        pipeline = self._store.add("pipeline", {**row, "status": "created"}, project=project["id"])
-        self._changed("pipeline", pipeline, pipeline)
-        for job in sorted(compiled.jobs, key=lambda job: job.stage_index):
-            self._add_job(project, pipeline, job)
-        self._claim_faults(project, pipeline)
+        pipeline = self._ledger.begin(project, row, compiled.jobs)
         return self._launch(project, repository, pipeline, compiled, context)
-
-    def _claim_faults(self, project: Row, pipeline: Row) -> None:
-        """The faults that wait for the next pipeline of this project, or of any, are this one's now."""
-        waiting = [one for one in reversed(self._store.list("fault")) if one["project"] in (None, project["id"])]
-        for one in waiting:
-            self._store.remove("fault", one["id"])
-        if waiting:
-            faults = [{"name": one["name"], "job": one["job"], "times": one["times"]} for one in waiting]
-            self._store.update("pipeline", pipeline["id"], faults=faults)
-
-    def _fault(self, pipeline: Row, job: str) -> str | None:
-        """The fault that befalls the attempt that begins now; one that lasts a number of times is counted."""
-        faults = pipeline.get("faults", [])
-        found = next((one for one in faults if one["times"] and one["job"] in (None, job)), None)
-        if found is None:
-            return None
-        # A fault for any job stays with the first one that it meets.
-        found |= {"job": job, "times": found["times"] - (found["times"] > 0)}
-        self._store.update("pipeline", pipeline["id"], faults=faults)
-        return str(found["name"])
 
     async def _resume(self, project: Row, repository: Repository, pipeline: Row) -> Row:
         """Go on with a pipeline from the statuses that its jobs have now; between two requests nothing is awaited."""
@@ -280,41 +236,37 @@ class Pipelines:
         rows = {job["name"]: job for job in self.jobs(key)}
         under_way.rows |= rows
         under_way.run.take({name: row["status"] for name, row in rows.items()})
-        return self._settle(key)
+        return self._ledger.settle(key)
 
     def _launch(self, project: Row, repository: Repository, pipeline: Row, compiled: Compiled, context: Context) -> Row:
         key = pipeline["id"]
         rows = {job["name"]: job for job in self.jobs(key)}
 
         async def report(update: JobUpdate) -> None:
-            self._apply(key, rows, update)
+            self._ledger.apply(key, rows, update)
 
         def ticket(name: str) -> Ticket:
             return self._ticket(project, repository, key, rows[name])
 
         jobs = [job for job in compiled.jobs if job.name in rows]
-        statuses = {name: row["status"] for name, row in rows.items()}
-        run = self._executor.start(jobs, report=report, context=context, statuses=statuses, ticket=ticket)
+        start = Start(
+            statuses={name: row["status"] for name, row in rows.items()},
+            allowed={name: row["allow_failure"] for name, row in rows.items()},
+        )
+        run = self._executor.start(jobs, report=report, context=context, start=start, ticket=ticket)
         task = asyncio.create_task(self._run(key, run))
         self._under_way[key] = UnderWay(task, run, rows)
-        return self._settle(key)
+        return self._ledger.settle(key)
 
     async def _run(self, key: int, run: Run) -> None:
         try:
             await run.run()
         except Exception:
             logger.exception("the run of pipeline %s broke off", key)
-            self._lose(key)
+            self._ledger.lose(key)
         finally:
             self._under_way.pop(key, None)
-        self._settle(key)
-
-    def _lose(self, key: int) -> None:
-        """What was under way in a pipeline has lost its runner."""
-        for job in self.jobs(key):
-            if job["status"] in UNDER_WAY:
-                lost = {"status": "failed", "failure_reason": "runner_system_failure", "finished_at": now()}
-                self._store.update("job", job["id"], **lost)
+        self._ledger.settle(key)
 
     def _ticket(self, project: Row, repository: Repository, key: int, row: Row) -> Ticket:
         """What the executor must know of a job that begins: only the server gives it."""
@@ -333,73 +285,3 @@ class Pipelines:
             files=tuple(name for name, one in kept.items() if one["variable_type"] == "file"),
             raw=tuple(name for name, one in kept.items() if one["raw"]),
         )
-
-    def _apply(self, key: int, rows: dict[str, Row], update: JobUpdate) -> None:
-        """What the executor reported of a job, in the store and to those who hear of it."""
-        row = rows[update.name]
-        if update.trace_append:
-            self._store.append_trace(row["id"], update.trace_append)
-            return
-        known = self._store.get("job", row["id"])
-        if known is None:  # the pipeline was removed meanwhile
-            return
-        if update.status == "pending" and known["status"] == "failed":
-            rows[update.name] = self._clone(known, "pending")
-        else:
-            changes = _changes(update)
-            if update.status == "running":
-                changes["fault"] = self._fault(self._store.get("pipeline", key) or {}, update.name)
-            elif update.status in COMPLETED:
-                changes["trace_size"] = self._store.trace_size(row["id"])
-            rows[update.name] = self._store.update("job", row["id"], **changes)
-        pipeline = self._settle(key)
-        self._changed("job", rows[update.name], pipeline)
-
-    def _settle(self, key: int) -> Row:
-        """Give the pipeline the status that follows from its jobs; the pipeline."""
-        pipeline = self._store.get("pipeline", key)
-        if pipeline is None:
-            return {"id": key, "status": "canceled", "started_at": None, "finished_at": None}
-        jobs = self.jobs(key)
-        status = pipeline_status(jobs) if jobs else pipeline["status"]
-        if status == pipeline["status"]:
-            return pipeline
-        changes: Row = {"status": status, "updated_at": now(), "finished_at": None}
-        if pipeline["started_at"] is None and any(job["started_at"] for job in jobs):
-            changes["started_at"] = now()
-        if status in COMPLETED:
-            covered = [float(job["coverage"]) for job in jobs if job.get("coverage") is not None]
-            changes |= {"finished_at": now(), "coverage": f"{sum(covered) / len(covered):.2f}" if covered else None}
-        pipeline = self._store.update("pipeline", key, **changes)
-        self._changed("pipeline", pipeline, pipeline)
-        return pipeline
-
-    def _add_job(self, project: Row, pipeline: Row, job: CompiledJob) -> None:
-        made: Row = {"project_id": project["id"], "pipeline_id": pipeline["id"], "name": job.name, "stage": job.stage}
-        made |= {"status": "created", "allow_failure": job.allow_failure, "failure_reason": None, "when": job.when}
-        made |= {"ref": pipeline["ref"], "sha": pipeline["sha"], "tags": list(job.tags), "stage_index": job.stage_index}
-        made |= {"created_at": now(), "started_at": None, "finished_at": None, "attempt": 0, "needs": job.needs}
-        made["token"] = f"glcbt-64_{secrets.token_urlsafe(15)}"
-        stored = self._store.add("job", made, project=project["id"])
-        self._changed("job", stored, pipeline)
-
-    def _clone(self, job: Row, status: str) -> Row:
-        """A new job in place of an old one, which stays as its history."""
-        self._store.update("job", job["id"], retried=True)
-        kept = ("project_id", "pipeline_id", "name", "stage", "stage_index", "allow_failure", "ref", "sha", "when")
-        made: Row = {key: job.get(key) for key in (*kept, "tags", "needs")}
-        made |= {"status": status, "failure_reason": None, "attempt": job.get("attempt", 0) + 1, "created_at": now()}
-        made |= {"started_at": None, "finished_at": None, "token": f"glcbt-64_{secrets.token_urlsafe(15)}"}
-        return self._store.add("job", made, project=job["project_id"])
-
-
-def _changes(update: JobUpdate) -> dict[str, Any]:
-    """The fields of a job that an update changes."""
-    changes: dict[str, Any] = {"status": update.status, "failure_reason": update.failure_reason, **update.details}
-    if update.allow_failure is not None:
-        changes["allow_failure"] = update.allow_failure
-    if update.status == "running":
-        changes["started_at"] = written(update.at)
-    elif update.status in COMPLETED:
-        changes["finished_at"] = written(update.at)
-    return changes

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from services.seeder.hosts import Hosts
-from shared.adapters.registry import CopyDelayed, CopyFailed, RateLimited
+from shared.adapters.registry import CopyDelayed, CopyFailed, NoAnswer, RateLimited
 from shared.errors import Reject, Retry
 
 if TYPE_CHECKING:
@@ -92,14 +92,14 @@ class Places:
     async def _look(self, place: Place) -> None:
         """Ask first: what is not there needs no copy, and a source says for how long it is at its limit.
 
-        The copier does not pass that on; where the source will not be asked, the copier has the word.
+        The copier does not pass that on, and is more patient with silence; of all else it has the word.
         """
         try:
             found = await self.sources.digest(place)
-        except Retry as error:
-            error_class = RATE_LIMITED if isinstance(error, RateLimited) else "unreachable"
+        except (RateLimited, NoAnswer) as error:
+            error_class = RATE_LIMITED if isinstance(error, RateLimited) else "timeout"
             raise CopyDelayed(place.name, error_class, error.reason, after=error.after) from error
-        except Reject:
+        except (Retry, Reject):
             return
         if found is None:
             raise CopyFailed(place.name, "manifest_unknown", "manifest unknown")

@@ -58,8 +58,9 @@ class Layout:
         manifest = (folder / MANIFEST).read_bytes()
         digest = _digest(manifest)
         for path in folder.iterdir():
-            if path.name not in (MANIFEST, VERSION):
-                path.replace(self._blobs / path.name.partition(".")[0])
+            # Signatures are not in the layout; they belong to the registry that made them.
+            if _HEX.fullmatch(name := path.name.removesuffix(".manifest.json")):
+                path.replace(self._blobs / name)
         (self._blobs / digest).write_bytes(manifest)
         self._entries[source] = {
             "mediaType": _media_type(json.loads(manifest)),
@@ -81,8 +82,7 @@ class Layout:
             (folder / VERSION).write_text(VERSION_TEXT)
             os.link(self._blobs / digest, folder / MANIFEST)
             for part, is_manifest in self._parts(digest):
-                if not (target := folder / (f"{part}.manifest.json" if is_manifest else part)).exists():
-                    os.link(self._blobs / part, target)
+                os.link(self._blobs / part, folder / (f"{part}.manifest.json" if is_manifest else part))
             yield folder
 
     def write(self, bundle: Path) -> int:
@@ -145,16 +145,22 @@ class Layout:
             raise Reject(f"the bundle has a manifest of {source} that is none: {error}; make it again") from error
 
     def _parts(self, digest: str) -> Iterator[tuple[str, bool]]:
-        """The parts of a manifest, and of those that it lists: hex digest, and whether it is a manifest itself."""
-        document = json.loads((self._blobs / digest).read_bytes()[:DOCUMENT_LIMIT])
-        for entry in document.get("manifests", ()):
-            part = _hex(entry["digest"])
-            yield part, True
-            yield from self._parts(part)
-        blobs = [document["config"]] if "config" in document else []
-        for entry in (*blobs, *document.get("layers", ())):
-            if not entry.get("urls"):
-                yield _hex(entry["digest"]), False
+        """The parts of a manifest, and of those that it lists, each once: hex digest, and whether it is a manifest."""
+        manifests, seen = [digest], {digest}
+        while manifests:
+            document = json.loads((self._blobs / manifests.pop()).read_bytes()[:DOCUMENT_LIMIT])
+            for entry, is_manifest in _entries(document):
+                if (part := _hex(entry["digest"])) not in seen:
+                    seen.add(part)
+                    manifests += [part] if is_manifest else []
+                    yield part, is_manifest
+
+
+def _entries(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], bool]]:
+    """What a manifest or an index names, and whether it is a manifest; layers that live elsewhere are left out."""
+    yield from ((entry, True) for entry in document.get("manifests", ()))
+    blobs = [document["config"]] if "config" in document else []
+    yield from ((entry, False) for entry in (*blobs, *document.get("layers", ())) if not entry.get("urls"))
 
 
 def _write_blob(content: IO[bytes], path: Path, bundle: Path) -> None:

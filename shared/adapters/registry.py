@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from shared.ci.places import Scheme
     from shared.settings import RegistrySettings
 
-__all__ = ["CopyDelayed", "CopyFailed", "RateLimited", "RegistryClient", "Skopeo"]
+__all__ = ["CopyDelayed", "CopyFailed", "NoAnswer", "RateLimited", "RegistryClient", "Skopeo"]
 
 # Without all four a registry answers 404 or converts to another digest.
 MANIFEST_TYPES = (
@@ -42,6 +42,10 @@ CONNECTIONS = 8
 
 class RateLimited(Retry):
     """The registry is at its limit for this user or address."""
+
+
+class NoAnswer(Retry):
+    """The registry took the question and did not answer it in time."""
 
 
 class RegistryClient:
@@ -174,7 +178,9 @@ class RegistryClient:
             async with self._slots, asyncio.timeout(self._timeout):
                 request.extensions["timeout"] = httpx.Timeout(self._timeout).as_dict()
                 return await self._client.send(request, auth=auth)
-        except (httpx.HTTPError, TimeoutError) as error:
+        except (httpx.TimeoutException, TimeoutError) as error:
+            raise NoAnswer(f"registry {self.host} does not answer within {self._timeout:g} s") from error
+        except httpx.HTTPError as error:
             raise self._unreachable(error) from error
 
     async def _authorize(self, challenge: Challenge, repository: str) -> None:

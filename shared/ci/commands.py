@@ -35,10 +35,23 @@ class Script(NamedTuple):
 def scripts_of(document: Document) -> Iterator[Script]:
     """Every script in the file, those of hidden jobs and of `default` included; a reference stands for `:`."""
     for top, body in document.root.items():
-        sections = body.items() if isinstance(body, dict) else ()
-        for path, value in [((top,), body), *(((top, key), value) for key, value in sections)]:
+        for path, value in _sections(top, body):
             if str(path[-1]).endswith("script"):
                 yield Script(path, tuple(_items(value, path)))
+
+
+def _sections(top: str, body: Any) -> Iterator[tuple[Path, Any]]:
+    """The values in which a script can stand: keys of the file and of a job, its hooks, and the steps of its `run`."""
+    yield (top,), body
+    if not isinstance(body, dict):
+        return
+    yield from (((top, key), value) for key, value in body.items())
+    hooks, steps = body.get("hooks"), body.get("run")
+    if isinstance(hooks, dict):
+        yield from (((top, "hooks", key), value) for key, value in hooks.items())
+    for number, step in enumerate(steps if isinstance(steps, list) else []):
+        if isinstance(step, dict) and "script" in step:
+            yield (top, "run", number, "script"), step["script"]
 
 
 def commands_of(document: Document) -> Iterator[Command]:

@@ -137,8 +137,18 @@ def _cycles(document: Document) -> Iterator[Finding]:
     waiting = {
         n: {need.job: need for need in needs_of(document, n) if need.job in document.jobs} for n in document.jobs
     }
-    while ready := {name for name, needs in waiting.items() if not needs.keys() & waiting.keys()}:
-        waiting = {name: needs for name, needs in waiting.items() if name not in ready}
+    followers: dict[str, list[str]] = {}
+    for name, needs in waiting.items():
+        for job in needs:
+            followers.setdefault(job, []).append(name)
+    open_needs = {name: len(needs) for name, needs in waiting.items()}
+    ready = [name for name, count in open_needs.items() if not count]
+    while ready:
+        done = ready.pop()
+        waiting.pop(done)
+        for name in followers.get(done, ()):
+            open_needs[name] -= 1
+            ready += [name] if not open_needs[name] else []
     for name, needs in waiting.items():
         need = next(iter(needs[job] for job in needs if job in waiting))
         yield at(document, need.path, "need-cycle", f"job {name!r} waits for {need.job!r}, which waits for {name!r}")

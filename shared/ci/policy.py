@@ -13,6 +13,7 @@ from shared.ci.image_names import images_of_jobs, objection
 from shared.ci.needs import listed
 from shared.ci.predefined import GITLAB, SETTABLE
 from shared.ci.private_names import is_private
+from shared.ci.published import check_published
 from shared.ci.rules import reason
 from shared.ci.secrets import secret_in
 from shared.ci.stages import JOBS
@@ -32,13 +33,17 @@ def check_policy(document: Document, files: Files, registry: str | None) -> Iter
 
 def pipeline_policy(document: Document, registry: str | None) -> Iterator[Finding]:
     """Every finding of the house rules over the pipeline."""
+    commands: dict[str, list[Command]] = {}
+    for command in commands_of(document):
+        commands.setdefault(str(command.path[0]), []).append(command)
     yield from _images(document, registry)
-    yield from _commands(document)
+    yield from _commands(commands)
     for path, section in _sections(document):
         for name, value in section.items():
             yield from _variable(document, (*path, name), name, value)
     for name, job in document.resolved.items():
         yield from _job(document, name, job)
+        yield from check_published(document, name, job, commands.get(name, ()))
         if "trigger" in job:
             yield at(document, (name, "trigger"), "policy-trigger", f"job {name!r}: {reason('policy-trigger')}")
     for path in [("include",)] if "include" in document.root else _steps(document):
@@ -70,14 +75,13 @@ def _image_objection(reference: str, problem: str, registry: str | None) -> tupl
     return None
 
 
-def _commands(document: Document) -> Iterator[Finding]:
-    commands = list(commands_of(document))
-    tops = {c.path[0] for c in commands if SECRET_USED.search(c.text)}
-    for command in commands:
-        for rule, what in objections(command.text, secrets_near=command.path[0] in tops):
-            yield Finding(rule, "error", command.file, command.line, command.column, what)
-    for top in dict.fromkeys(command.path[0] for command in commands):
-        yield from _downloads([command for command in commands if command.path[0] == top])
+def _commands(commands: dict[str, list[Command]]) -> Iterator[Finding]:
+    for of_one in commands.values():
+        secrets_near = any(SECRET_USED.search(command.text) for command in of_one)
+        for command in of_one:
+            for rule, what in objections(command.text, secrets_near=secrets_near):
+                yield Finding(rule, "error", command.file, command.line, command.column, what)
+        yield from _downloads(of_one)
 
 
 def _downloads(commands: list[Command]) -> Iterator[Finding]:

@@ -36,6 +36,7 @@ _SENDS = re.compile(
 _TALKS = re.compile(
     rf"{_CALLED}(?:curl|wget|https?|xh|nc|ncat|netcat|socat|telnet|nslookup|dig|host|ping|ssh|scp|s?ftp)\s|/dev/(?:tcp|udp)/"
 )
+_WRITTEN = re.compile(r"(?:>>?|\btee\b(?:\s+-a)?)\s*[\"']?(?P<file>[\w./-]+)")
 _SUBSTITUTION = re.compile(r"\$\([^()]*\)")
 
 
@@ -62,5 +63,21 @@ def prints_secret(command: str) -> bool:
     for printed in _PRINTED.finditer(command):
         kept = "stdin" in printed["rest"] or _TO_FILE.search(printed[0])
         if not kept:
+            return True
+    return False
+
+
+def secret_files(command: str) -> list[str]:
+    """The files into which a command that names a secret's variable writes."""
+    return [match["file"] for match in _WRITTEN.finditer(command)] if _SECRET.search(command) else []
+
+
+def in_artifact(file: str, paths: list[str]) -> bool:
+    """Whether a file is among the artifacts of these paths; a pattern counts up to its first wildcard."""
+    name = file.removeprefix("./")
+    for path in (one.removeprefix("./") for one in paths):
+        start = re.split(r"[*?\[$]", path)[0]
+        inside = name.startswith(start) if start != path else name == path or name.startswith(f"{path.rstrip('/')}/")
+        if inside or not start:
             return True
     return False

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 
 # A script that goes deeper, or makes the reader look at it more often, is not judged.
 DEPTH_LIMIT = 50
-STEPS_PER_CHARACTER = 20
+STEPS_PER_CHARACTER = 8
 
 _PLAIN = re.compile(r"[^\s;&|()<>\"'`$\\#]+")
 _BLANKS = re.compile(r"(?:[ \t\r]|\\\r?\n)+")
@@ -150,6 +150,9 @@ class Words(ABC):
 
     def _substitution(self, *, quoted: bool = False) -> None:
         """Read `$…`: a command, arithmetic, a parameter; a lone dollar sign is one as well."""
+        if self.text.startswith("$$", self.at):
+            self.at += 2
+            return
         if self.text.startswith("$((", self.at) and self.arithmetic(3):
             return
         if self.text.startswith("$(", self.at):

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 # A shorter name is one letter away from too many others.
 NAME_LENGTH = 6
+# Within a name, words as short as DEV and QA, A and B, differ on purpose.
+WORD_LENGTH = 4
+# After so many names that nothing defines, the file as a whole is wrong.
+NAMES_LIMIT = 100
 # Names that runner, shell and tools read, and that are set nowhere in a file.
 READ_BY_TOOLS = ("FF_", "LC_", "BASH_", "npm_")
 
@@ -53,6 +57,8 @@ def check_variables(document: Document, others: str = "") -> Iterator[Finding]:
     for name, line, column in _uses(document):
         if name in defined or name in said or name.startswith(READ_BY_TOOLS):
             continue
+        if len(said) == NAMES_LIMIT:
+            return
         said.add(name)
         near = _one_letter_away(name, defined)
         if near:
@@ -122,7 +128,8 @@ def _one_edit(name: str, known: str) -> bool:
         return False
     start = next((n for n, (a, b) in enumerate(zip(name, known, strict=False)) if a != b), min(len(name), len(known)))
     left, right = name[start:], known[start:]
-    if not (left[:1] + right[:1]).isalpha() or "S" in (left, right):
+    word = name[:start].rpartition("_")[2] + left.partition("_")[0]
+    if not (left[:1] + right[:1]).isalpha() or "S" in (left, right) or len(word) < WORD_LENGTH:
         return False
     swapped = len(left) > 1 and left[:2] == right[1::-1] and left[2:] == right[2:]
     return swapped or left[1:] == right[1:] or left[1:] == right or left == right[1:]

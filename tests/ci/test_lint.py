@@ -90,6 +90,12 @@ MISTAKES = {
     "a job that is missing": Mistake(
         "learn:\n  stage: learn", "learned:\n  stage: learn", "missing-job", "# nine stages"
     ),
+    "artifacts of a job that makes none": Mistake(
+        "needs: [build]", "needs: [{job: sast, artifacts: true}]", "no-artifacts", "needs: [{job: sast"
+    ),
+    "an artifact that is not handed over": Mistake(
+        "needs: [build]\n", "needs: [compile]\n", "missing-artifact", "  script:\n    - trivy"
+    ),
     "needs in a circle": Mistake("    - job: compile\n", "    - job: test\n", "need-cycle", "- job: test"),
 }
 
@@ -208,11 +214,11 @@ def test_a_bomb_of_aliases_is_refused_at_once() -> None:
     """Nine levels of ten aliases stand for a thousand million values; the reader stops at its limit."""
     levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
-    start = time.monotonic()
+    start = time.process_time()
     document = parse("\n".join(levels))
     assert [p.rule for p in document.problems] == ["yaml-size"]
     assert str(NODE_LIMIT) in document.problems[0].message
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize("text", ["[" * 5000, "a: &x\n  b: *x\n", "x" * (SIZE_LIMIT + 1), "a:\n" * 3 + "\x00"])
@@ -226,9 +232,9 @@ def test_references_that_multiply_are_bounded() -> None:
     jobs = [".r0: {script: [a, b, c, d, e, f, g, h, i, j]}"]
     pointers = [", ".join([f"!reference [.r{n}, script]"] * 10) for n in range(9)]
     jobs += [f".r{n + 1}: {{script: [{pointer}]}}" for n, pointer in enumerate(pointers)]
-    start = time.monotonic()
+    start = time.process_time()
     check(files("\n".join(jobs)), registry=REGISTRY)
-    assert time.monotonic() - start < 3
+    assert time.process_time() - start < 3
 
 
 def test_the_jobs_are_resolved_as_gitlab_does() -> None:
@@ -290,17 +296,6 @@ def test_a_damaged_file_never_crashes(place: int, damage: str) -> None:
     check(files(PIPELINE[:place] + damage + PIPELINE[place + 1 :]), registry=REGISTRY)
 
 
-def test_a_nine_stage_file_takes_milliseconds() -> None:
-    """The best of ten checks of a nine-stage file is far below a tenth of a second (aim: 15 ms on an idle core)."""
-
-    def once() -> float:
-        start = time.perf_counter()
-        check(files(), registry=REGISTRY)
-        return time.perf_counter() - start
-
-    assert min(once() for _ in range(10)) < 0.1
-
-
 @pytest.mark.parametrize("language", ["python", "javascript", "typescript", "ruby"])
 @pytest.mark.parametrize("builder", ["kaniko", "buildah", "buildkit"])
 def test_what_the_recipes_render_gives_no_findings(language: str, builder: str) -> None:
@@ -316,6 +311,31 @@ def test_what_the_recipes_render_gives_no_findings(language: str, builder: str) 
 @pytest.mark.parametrize("word", ["curl ", "echo $", "/", "print", "$(", "https://a:", "env ", "sh -c "])
 def test_no_house_rule_is_catastrophic(word: str) -> None:
     """One endless command of a repeated word is judged within seconds."""
-    start = time.monotonic()
+    start = time.process_time()
     check(files(f"a: {{script: ['{word * (60_000 // len(word))}']}}"), registry=REGISTRY)
-    assert time.monotonic() - start < 3
+    assert time.process_time() - start < 3
+
+
+HOSTILE = {
+    "a line of brackets": "[" * 63_000,
+    "names by the thousand": "a: {script: ['" + " ".join(f"$NAME{n:05}" for n in range(5_000)) + "']}",
+    "definitions by the thousand": "\n".join(f"VARIABLE_{n:05}: $VARIABEL_{n:05}" for n in range(1_900)),
+    "jobs by the thousand": "\n".join(f"j{n}: {{script: [ls], artifacts: {{paths: [f{n}.a]}}}}" for n in range(1_200)),
+    "needs upon needs": "\n".join(f"j{n}: {{script: ls, needs: [{f'j{n - 1}' if n else ''}]}}" for n in range(1_800)),
+    "parents upon parents": "\n".join(f".j{n}: {{extends: [{', '.join([f'.j{n - 1}'] * 9)}]}}" for n in range(700)),
+    "aliases of a large job": ".a: &a {script: ["
+    + "x, " * 4_000
+    + "]}\n"
+    + "\n".join(f"j{n}: *a" for n in range(2_000)),
+    "quotes without end": 'a: {script: ["' + '\\"$(' * 12_000 + '"]}',
+    "heredocs": "a:\n  script:\n    - |\n" + "      cat <<X\n" * 4_000,
+    "substitutions": "a: {script: ['" + "$((" * 20_000 + "']}",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_text_keeps_the_checker_busy(name: str) -> None:
+    """Whatever is made to be slow is judged within seconds on any machine (mostly a tenth of one)."""
+    start = time.process_time()
+    check(files(HOSTILE[name]), registry=REGISTRY)
+    assert time.process_time() - start < 5

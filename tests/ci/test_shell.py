@@ -29,7 +29,7 @@ $(date) `hostname` ${HOME:-/root}
 EOF
 x=$(( (1 + 2) * 3 )); arr=(a "b c" $(ls)); echo ${arr[@]} $((x << 2))
 [[ $x =~ ^(1|2)$ || -z "$y" ]] && (cd /tmp; ls) >/dev/null 2>&1 &
-until false; do break; done; ((x++)) || true
+until false; do break; done; ((x++)) || true; echo $$ "$$" $${x "$${"
 echo "a $(echo "b $(echo 'c)')")" # a (comment
 """
 

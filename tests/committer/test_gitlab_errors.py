@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from sandbox.gitlab.clock import now
 from sandbox.gitlab.server import GitLabServer
 from shared.adapters.gitlab import GitLabClient
 from shared.adapters.gitlab_errors import retry_after
@@ -202,7 +203,7 @@ async def test_all_pages_of_jobs_are_read(server: GitLabServer) -> None:
     """More jobs than a page has, each once, in the order of their ids."""
     store = server.forge.store
     row = {"project_id": 1, "sha": "a" * 40, "ref": "main", "source": "push", "status": "failed", "yaml_errors": None}
-    row |= dict.fromkeys(("created_at", "updated_at", "started_at", "finished_at"))
+    row |= {"created_at": now(), "updated_at": now(), "started_at": None, "finished_at": None}
     pipeline = store.add("pipeline", row, project=1)["id"]
     for number in range(230):
         job = {**row, "pipeline_id": pipeline, "name": f"j{number}", "stage": "s"}

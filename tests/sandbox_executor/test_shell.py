@@ -280,6 +280,42 @@ a:
     assert "Successfully extracted cache" in shell.trace(jobs["a"])
 
 
+async def test_what_an_exit_code_allows_counts_for_one_attempt(shell: Shell) -> None:
+    """Another code on the second attempt is not allowed; an allowed one lets a job that is played later go on."""
+    pipeline = await shell.begin(
+        """
+stages: [a, b, c]
+twice:
+  stage: a
+  retry: 1
+  allow_failure: {exit_codes: 3}
+  cache: {key: k, paths: [tries], when: always}
+  script: ["test -e tries && exit 4", "touch tries; exit 3"]
+"""
+    )
+    jobs = await shell.end(pipeline)
+    assert (jobs["twice"]["status"], jobs["twice"]["allow_failure"]) == ("failed", False)
+    assert (shell.server.forge.store.get("pipeline", pipeline) or {})["status"] == "failed"
+    pipeline = await shell.begin(
+        """
+stages: [a, b, c]
+odd: {stage: a, allow_failure: {exit_codes: 3}, script: ["exit 3"]}
+hand: {stage: b, when: manual, allow_failure: false, script: ["true"]}
+last: {stage: c, script: ["true"]}
+"""
+    )
+    forge = shell.server.forge
+    project = forge.project("g/p2")
+    hand = (await shell.end(pipeline))["hand"]
+    await forge.pipelines.play(project, forge.repository(project), hand, [])
+    jobs = await shell.end(pipeline)
+    assert {name: job["status"] for name, job in jobs.items()} == {
+        "odd": "failed",
+        "hand": "success",
+        "last": "success",
+    }
+
+
 async def test_caches_follow_key_files_and_policy(shell: Shell) -> None:
     """The same lock file finds the cache of the job before; a policy of pull saves nothing; when on_failure is kept."""
     jobs = await shell.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import json
 import os
@@ -25,6 +26,7 @@ from sandbox.registry import serve_registry, serve_upstream
 from services.seeder import decide
 from services.seeder.decide import Names
 from services.seeder.settings import Settings
+from shared.adapters.bundle import Layout
 from shared.adapters.registry import RegistryClient
 from shared.bus import Bus
 from shared.errors import Reject
@@ -161,6 +163,24 @@ async def test_a_bundle_that_is_not_whole_is_refused_before_anything_is_written(
     async with RegistryClient(sides.private) as registry:
         assert await registry.tags("ruby") == ()
     assert not (sides.folder.parent / "evil").exists()
+
+
+def test_a_bundle_that_multiplies_is_read_in_its_own_size(tmp_path: Path) -> None:
+    """Thirty indexes, each naming the one before twice, are thirty blobs and not a billion."""
+    layout = Layout(tmp_path)
+    below = "0" * 64
+    (tmp_path / "blobs" / "sha256" / below).write_text("{}")
+    for _ in range(30):
+        entry = {"digest": f"sha256:{below}"}
+        content = json.dumps({"manifests": [entry, entry]}).encode()
+        below = hashlib.sha256(content).hexdigest()
+        (tmp_path / "blobs" / "sha256" / below).write_bytes(content)
+    annotations = {"org.opencontainers.image.ref.name": RUBY}
+    index = {"manifests": [{"digest": f"sha256:{below}", "annotations": annotations}]}
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    (image,) = layout.images()
+    with layout.unpacked(image, tmp_path) as folder:
+        assert len(list(folder.iterdir())) == 32
 
 
 async def test_an_export_is_whole_or_says_what_it_lacks(sides: Sides) -> None:

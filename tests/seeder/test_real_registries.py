@@ -101,9 +101,16 @@ async def test_a_source_that_hangs_holds_nothing_for_ever(private: RegistryServe
     async with serving(hanging) as source:
         limits = {"registry_timeout": 0.3, "seed_patience": 0}
         image = await seeded(PYTHON, private.host_port, source, **limits)
-        assert (image.state, image.error_class) == ("failed", "unreachable")
+        assert (image.state, image.error_class) == ("failed", "timeout")
         both = f"{source}, {upstream.host_port}"
         assert (await seeded(PYTHON, private.host_port, both, **limits)).pulled_from.startswith(upstream.host_port)
+
+
+async def test_a_source_whose_name_nobody_knows_is_not_waited_for(private: RegistryServer) -> None:
+    """A slip in a host's name, or no internet at all: the run goes on at once, and the reason names the host."""
+    image = await seeded(PYTHON, private.host_port, "no-such-registry.invalid")
+    assert (image.state, image.error_class) == ("failed", "no_such_host")
+    assert "no-such-registry.invalid" in image.reason
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")

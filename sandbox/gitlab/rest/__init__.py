@@ -1,6 +1,6 @@
 """The v4 REST API: the subset that greenrun and python-gitlab use, with GitLab's shapes, codes and words."""
 
-from sandbox.gitlab.rest import admin, commits, hooks, jobs, merge_requests, pipelines, projects, repositories
+from sandbox.gitlab.rest import admin, commits, hooks, jobs, merge_requests, pipelines, projects, refs, repositories
 from sandbox.gitlab.rest.asking import FORGE
 from sandbox.gitlab.rest.entry import authentication, errors, throttle
 
@@ -11,6 +11,7 @@ MIDDLEWARES = (errors, throttle, authentication)
 ROUTES = (
     *projects.routes,
     *repositories.routes,
+    *refs.routes,
     *commits.routes,
     *merge_requests.routes,
     *hooks.routes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -10,7 +11,7 @@ from sandbox.gitlab import shapes, shapes_ci
 from sandbox.gitlab.access import DEVELOPER, OWNER
 from sandbox.gitlab.ci import compile_pipeline
 from sandbox.gitlab.pipelines import CI_FILE
-from sandbox.gitlab.refusals import Invalid, NotFound
+from sandbox.gitlab.refusals import Invalid, NotFound, Refused
 from sandbox.gitlab.rest.asking import FORGE, base_url, parameters, project, record, repository, require, truth
 from sandbox.gitlab.rest.paging import page
 
@@ -55,9 +56,25 @@ def _fits(row: Row, wanted: Mapping[str, str]) -> bool:
         return False
     if "yaml_errors" in wanted and bool(row["yaml_errors"]) is not truth(wanted["yaml_errors"]):
         return False
-    times = ("updated_after", "created_after"), ("updated_before", "created_before")
-    after = all(row[key.split("_")[0] + "_at"] > wanted[key] for key in times[0] if key in wanted)
-    return after and all(row[key.split("_")[0] + "_at"] < wanted[key] for key in times[1] if key in wanted)
+    after = all(
+        _changed(row, key) > _moment(wanted[key]) for key in ("updated_after", "created_after") if key in wanted
+    )
+    before = ("updated_before", "created_before")
+    return after and all(_changed(row, key) < _moment(wanted[key]) for key in before if key in wanted)
+
+
+def _changed(row: Row, key: str) -> datetime:
+    """When the pipeline was created or last updated, which for a new one is the same."""
+    return datetime.fromisoformat((key.startswith("updated") and row["updated_at"]) or row["created_at"])
+
+
+def _moment(text: str) -> datetime:
+    """A moment of a filter; Refused where it is none."""
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError as error:
+        raise Refused(f"{text} is no date") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @routes.post("/api/v4/projects/{id}/pipeline")
