@@ -195,6 +195,13 @@ def _facts(run: Run) -> Iterable[tuple[str, Text | str]]:
     yield "took", Text(f"{(run.updated - run.started).total_seconds():.1f} s")
 
 
+def _failure(failure: events.RunFailed | None) -> Iterable[tuple[str, Text | str]]:
+    if failure:
+        yield "failed in", Text(f"{failure.phase}: {failure.reason}", style="red")
+        if failure.evidence:
+            yield "evidence", Text(failure.evidence)
+
+
 def _on_gitlab(run: Run) -> Iterable[tuple[str, Text | str]]:
     if run.commit:
         yield "commit", Text(f"{run.commit.sha[:12]} on {run.commit.branch}\n{run.commit.web_url}")
@@ -203,13 +210,6 @@ def _on_gitlab(run: Run) -> Iterable[tuple[str, Text | str]]:
         yield "merge request", Text("\n".join(filter(None, [words, run.merge_request.web_url])))
     if run.pipeline:
         yield "pipeline", Text(f"{run.pipeline.status}  {run.pipeline.web_url}")
-
-
-def _failure(failure: events.RunFailed | None) -> Iterable[tuple[str, Text | str]]:
-    if failure:
-        yield "failed in", Text(f"{failure.phase}: {failure.reason}", style="red")
-        if failure.evidence:
-            yield "evidence", Text(failure.evidence)
 
 
 def jobs_by_stage(jobs: Iterable[Job]) -> Table:

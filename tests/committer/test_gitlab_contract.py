@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from sandbox.gitlab.clock import now
 from sandbox.gitlab.server import GitLabServer
 from shared.adapters.gitlab import GitLabClient
 from shared.errors import Reject
@@ -35,10 +36,7 @@ class World:
             return self._faked(sha, status, jobs)
         store = self.server.forge.store
         row = {"project_id": 1, "sha": sha, "ref": BRANCH, "source": "push", "status": status, "yaml_errors": None}
-        row |= {
-            **dict.fromkeys(("created_at", "started_at", "finished_at")),
-            "updated_at": datetime.now(UTC).isoformat(),
-        }
+        row |= {"created_at": now(), "updated_at": now(), "started_at": None, "finished_at": None}
         pipeline = store.add("pipeline", row, project=1)["id"]
         for name, ended in jobs.items():
             job = {**row, "pipeline_id": pipeline, "name": name, "stage": "s", "status": ended}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from greenrun import embedded
+from sandbox.gitlab.clock import now
 from sandbox.gitlab.server import GitLabServer, serve
 from services.monitor.service import service
 from services.monitor.settings import Settings
@@ -97,7 +97,7 @@ async def test_one_process_watches_five_hundred_and_a_restart_loses_none(server:
     """All in hand at once; the monitor is stopped, gives them back, and its successor brings each to its own end."""
     store, events = server.forge.store, [started(f"{number:040x}") for number in range(MANY)]
     row = {"project_id": 1, "ref": "b", "source": "push", "status": "running", "yaml_errors": None}
-    row |= {**dict.fromkeys(("created_at", "started_at", "finished_at")), "updated_at": datetime.now(UTC).isoformat()}
+    row |= {"created_at": now(), "updated_at": now(), "started_at": None, "finished_at": None}
     ids = {one.commit.sha: store.add("pipeline", {**row, "sha": one.commit.sha}, project=1)["id"] for one in events}
     # Long after the test's own end: what comes again has been given back.
     chosen = settings(nats, server.url, ack_wait=600)
@@ -111,7 +111,7 @@ async def test_one_process_watches_five_hundred_and_a_restart_loses_none(server:
             key = ids[one.commit.sha]
             job = {**row, "sha": one.commit.sha, "pipeline_id": key, "name": "compile", "stage": "s"}
             store.add("job", {**job, "status": status, "allow_failure": False, "failure_reason": None}, project=1)
-            store.update("pipeline", key, status=status)
+            store.update("pipeline", key, status=status, updated_at=now())
         async with monitoring(chosen):
             found = await endings(bus, {one.run_id for one in events})
     for number, one in enumerate(events):
