@@ -156,7 +156,9 @@ class Forge:
         [info] = await repository.log(sha, limit=1)
         return info
 
-    async def pushed(self, row: Row, refs: Mapping[str, tuple[str, str]], by: Row | None = None) -> None:
+    async def pushed(
+        self, row: Row, refs: Mapping[str, tuple[str, str]], by: Row | None = None, *, skip_ci: bool = False
+    ) -> None:
         """What follows when refs moved (ref → before, after): hooks, and the pipelines of branches and tags."""
         repository = self.repository(row)
         self.store.update("project", row["id"], last_activity_at=now())
@@ -164,7 +166,8 @@ class Forge:
         for ref, (before, after) in refs.items():
             await self._push_hook(row, repository, ref, before, after, by or self.root)
             if after != NOWHERE:
-                await self.pipelines.pushed(self.project(str(row["id"])), repository, ref, before, after)
+                project = self.project(str(row["id"]))
+                await self.pipelines.pushed(project, repository, ref, before, after, skip_ci=skip_ci)
 
     async def _keep_default_branch(self, row: Row, repository: Repository) -> None:
         """The first branch that is pushed to an empty project becomes its default branch, as on GitLab."""

@@ -60,14 +60,16 @@ class Pipelines:
         self.jobs = self._ledger.jobs
         self._under_way: dict[int, UnderWay] = {}
 
-    async def pushed(self, project: Row, repository: Repository, ref: str, before: str, after: str) -> Row | None:
+    async def pushed(
+        self, project: Row, repository: Repository, ref: str, before: str, after: str, *, skip_ci: bool = False
+    ) -> Row | None:
         """The pipeline of a push; None where there is no CI file or the rules leave every job out."""
         text = await repository.read(after, CI_FILE)
         if text is None:
             return None
         context = await self.context(project, repository, ref, after, before=before)
         row = await self._row(project, repository, context, after, before)
-        if any(mark in row["commit"]["message"] for mark in SKIP_MARKS):
+        if skip_ci or any(mark in row["commit"]["message"] for mark in SKIP_MARKS):
             return self._ledger.ended(project, row, "skipped")
         compiled = compile_pipeline(text.decode(errors="replace"), context)
         if compiled.errors:

@@ -17,8 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 GIT_SECONDS = 60.0
-# GitLab takes `git push -o`; what the options say is not heeded here.
 PUSH_OPTIONS = "receive.advertisePushOptions"
+# Writes the options of `git push -o`, one a line, where whoever runs git's backend wants them.
+POST_RECEIVE = r"""#!/bin/sh
+number=0
+while [ "$number" -lt "${GIT_PUSH_OPTION_COUNT:-0}" ]; do
+  eval "printf '%s\\n' \"\$GIT_PUSH_OPTION_$number\""
+  number=$((number + 1))
+done > "${GREENRUN_PUSH_OPTIONS:-/dev/null}"
+"""
 FIELD, RECORD = "\x1f", "\x1e"
 TRAILERS = "%(trailers:only=true,unfold=true,separator=%x1d,key_value_separator=%x1c)"
 LOG_FORMAT = FIELD.join(["%H", "%P", "%an", "%ae", "%aI", "%cn", "%ce", "%cI", TRAILERS, "%B"]) + RECORD
@@ -84,6 +91,10 @@ class Repository:
         await _git(None, "init", "--quiet", "--bare", f"--initial-branch={default_branch}", str(self.path))
         for key in ("uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant", "http.receivepack", PUSH_OPTIONS):
             await self.git("config", key, "true")
+        hook = self.path / "hooks" / "post-receive"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(POST_RECEIVE)
+        hook.chmod(0o755)
 
     def remove(self) -> None:
         """Delete it."""

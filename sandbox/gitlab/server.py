@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import socket
+import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -127,10 +128,12 @@ async def git_over_http(request: web.Request) -> web.StreamResponse:
     repository = forge.repository(row)
     before = await repository.refs()
     name = who.user["username"] if who else ""
-    response = await backend(request, repository, request.match_info["inner"], name)
+    with tempfile.NamedTemporaryFile("r") as options:
+        response = await backend(request, repository, request.match_info["inner"], name, options.name)
+        skip_ci = "ci.skip" in options.read().splitlines()
     if pushing:
         moved = _moved(before, await repository.refs())
-        await forge.pushed(row, moved, who.user if who else None)
+        await forge.pushed(row, moved, who.user if who else None, skip_ci=skip_ci)
     return response
 
 

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 CHUNK = 65536
 
 
-async def backend(request: web.Request, repository: Repository, inner: str, user: str) -> web.StreamResponse:
+async def backend(
+    request: web.Request, repository: Repository, inner: str, user: str, options: str = os.devnull
+) -> web.StreamResponse:
     """Run `git http-backend` for one request; `inner` is the path below the repository, e.g. `/info/refs`.
+
+    The file `options` has the options of the push afterwards, one a line.
 
     It is not told of a compressed body: aiohttp has inflated it by then.
     """
@@ -32,6 +36,7 @@ async def backend(request: web.Request, repository: Repository, inner: str, user
         "CONTENT_TYPE": request.headers.get("Content-Type", ""),
         "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
         "REMOTE_USER": user,
+        "GREENRUN_PUSH_OPTIONS": options,
         "REMOTE_ADDR": request.remote or "",
     }
     process = await asyncio.create_subprocess_exec(

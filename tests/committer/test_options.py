@@ -157,6 +157,8 @@ async def test_a_repository_elsewhere_is_imported(server: GitLabServer, client: 
     repository = server.forge.repository(server.forge.project("shop/tool"))
     history = await repository.log(answer.commit.sha)
     assert [one.title for one in history[1:]] == ["more", "Initial commit"]
+    [skipped] = [one for one in server.forge.store.list("pipeline") if one["ref"] == "main"]
+    assert skipped["status"] == "skipped"
     assert set(await repository.branches()) == {"main", answer.commit.branch}
     assert (await made(event, on)).commit == answer.commit
 
