@@ -17,14 +17,16 @@ MODELFILE = ROOT / "ollama" / "Modelfile"
 
 def modelfile() -> str:
     """The text: the base model, the context and temperature that greenrun asks for, and the system prompt."""
-    settings = ModelSettings()
+    # The defaults, whatever the environment of this moment says.
+    known = {name: field.default for name, field in ModelSettings.model_fields.items()}
+    name = known["ollama_model"]
     return "\n".join(
         [
-            f"# The model {settings.ollama_model}: ollama create {settings.ollama_model} -f ollama/Modelfile",
+            f"# The model {name}: ollama create {name} -f ollama/Modelfile",
             f"# Made by scripts/modelfile.py from the prompt of version {prompts.VERSION}.",
             f"FROM {BASE}",
-            f"PARAMETER num_ctx {settings.ollama_num_ctx}",
-            f"PARAMETER num_predict {settings.llm_max_tokens}",
+            f"PARAMETER num_ctx {known['ollama_num_ctx']}",
+            f"PARAMETER num_predict {known['llm_max_tokens']}",
             "PARAMETER temperature 0",
             f'SYSTEM """{prompts.SYSTEM.strip()}"""',
             "",

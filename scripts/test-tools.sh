@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Install what only the tests need: the Claude Code CLI, and a small language model with its engine, both in .tools.
+# Install what only the tests need: the Claude Code CLI and a small language model with its engine, both in .tools; and,
+# where this is Debian and we may, buildah.
 # Safe to run again; does nothing where everything is there. The tests that need one of them say so where it is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,13 +12,19 @@ SMOLLM2_VERSION=0.1.2
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-install_npm() {
+# The Debian package of this name; fails where there is no apt, or no right to use it.
+install() {
   have apt-get && [ "$(id -u)" = 0 ] || return 1
-  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm </dev/null >/dev/null
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1" </dev/null >/dev/null
 }
 
+if ! have buildah; then
+  say "installing buildah for its tests"
+  install buildah || say "buildah could not be installed: the tests that build images are skipped"
+fi
+
 if [ ! -x .tools/claude/node_modules/.bin/claude ]; then
-  if have npm || install_npm; then
+  if have npm || install npm; then
     say "installing the Claude Code CLI for its tests"
     npm install --silent --no-audit --no-fund --no-save --prefix .tools/claude "@anthropic-ai/claude-code@$CLAUDE_CODE_VERSION"
   else
