@@ -127,7 +127,7 @@ class Layout:
         try:
             entries = json.loads((self.folder / INDEX).read_text())["manifests"]
             return [entry for entry in entries if parse(entry["annotations"][REF_NAME]) and _hex(entry["digest"])]
-        except (OSError, ValueError, LookupError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise Reject(f"the bundle's {INDEX} names no images: {error}; make it again") from error
 
     def _packed(self, entry: dict[str, Any]) -> Packed:
@@ -141,7 +141,7 @@ class Layout:
         except FileNotFoundError as error:
             part = Path(str(error.filename)).name[:12]
             raise Reject(f"the bundle does not have all of {source}: blob {part}… is missing; make it again") from error
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise Reject(f"the bundle has a manifest of {source} that is none: {error}; make it again") from error
 
     def _parts(self, digest: str) -> Iterator[tuple[str, bool]]:

@@ -183,6 +183,17 @@ def test_a_bundle_that_multiplies_is_read_in_its_own_size(tmp_path: Path) -> Non
         assert len(list(folder.iterdir())) == 32
 
 
+@pytest.mark.parametrize(
+    "index", ["[" * 100_000, '{"manifests": [{"annotations": {"org.opencontainers.image.ref.name": 5}}]}']
+)
+def test_an_index_that_is_none_is_a_sentence(tmp_path: Path, index: str) -> None:
+    """However it is broken."""
+    layout = Layout(tmp_path)
+    (tmp_path / "index.json").write_text(index)
+    with pytest.raises(Reject, match="names no images"):
+        layout.images()
+
+
 async def test_an_export_is_whole_or_says_what_it_lacks(sides: Sides) -> None:
     """An image that cannot be had is named and no file is written, unless a part was asked for."""
     (sides.folder / "list.txt").write_text(f"{RUBY}\ndocker.io/library/gone:1\n")
@@ -202,6 +213,9 @@ async def test_wrong_calls_are_sentences(sides: Sides) -> None:
     assert "'Ruby' is not part of a name" in (await sides.images("list", "--list", "list.txt", code=1))[1]
     assert "there is no file" in (await sides.images("import", "gone.tar", code=1))[1]
     assert "is no mirror" in (await sides.images("list", "--recipes", code=2, SEED_MIRRORS="x"))[1]
+    assert "is no registry" in (await sides.images("list", "--recipes", code=2, NEXUS_REGISTRY="http://nexus:1"))[1]
+    (sides.folder / "shop" / "Dockerfile").write_bytes(b"FROM x\xff")
+    assert "Dockerfile cannot be read" in (await sides.images("list", "--folder", "shop", code=1))[1]
     nowhere = f"nats://127.0.0.1:{embedded.free_port()}"
     assert "nothing answers" in (await sides.images("missing", code=3, NATS_URL=nowhere))[1]
 
