@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -57,7 +58,7 @@ async def export(images: Sequence[Wanted], bundle: Path, settings: Settings, say
 
     `say` is told of each image as it is there. GreenrunError where the disk is full or the folder cannot be written.
     """
-    with _scratch(bundle) as scratch:
+    with _scratch(bundle.absolute().parent) as scratch:
         (scratch / "layout").mkdir()
         layout = Layout(scratch / "layout")
         async with SourceClients(settings, timeout=settings.registry_timeout) as sources:
@@ -93,7 +94,9 @@ async def import_all(bundle: Path, settings: Settings, say: Say) -> Carried:
     """
     if not bundle.is_file():
         raise GreenrunError(f"there is no file {bundle}")
-    with _scratch(bundle) as scratch:
+    beside = bundle.absolute().parent
+    # What was carried over may be on a disk that cannot be written.
+    with _scratch(beside if os.access(beside, os.W_OK) else Path(tempfile.gettempdir())) as scratch:
         layout = Layout(scratch)
         await asyncio.to_thread(layout.read, bundle)
         images = layout.images()
@@ -131,11 +134,10 @@ async def _push(
 
 
 @contextmanager
-def _scratch(bundle: Path) -> Iterator[Path]:
-    """A folder beside the bundle, on the same disk; an error of the disk as one sentence."""
+def _scratch(where: Path) -> Iterator[Path]:
+    """A folder in that one; an error of the disk as one sentence."""
     try:
-        with tempfile.TemporaryDirectory(dir=bundle.absolute().parent, prefix=".greenrun-") as name:
+        with tempfile.TemporaryDirectory(dir=where, prefix=".greenrun-") as name:
             yield Path(name)
     except OSError as error:
-        where = bundle.absolute().parent
         raise GreenrunError(f"{where} cannot take the bundle's parts: {error.strerror or error}") from error

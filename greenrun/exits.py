@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 
 from shared.errors import GreenrunError, Retry
@@ -21,15 +22,24 @@ errors = Console(stderr=True)
 
 
 def finish(work: Coroutine[Any, Any, Any]) -> Any:
-    """The result of the work; an error on purpose becomes one sentence and an exit code."""
+    """The result of the work; an error on purpose, or a setting that is none, becomes one sentence and an exit code."""
     try:
         return asyncio.run(work)
+    except ValidationError as error:
+        if not error.title.endswith("Settings"):
+            raise
+        raise fail(USAGE, wrong_settings(error)) from error
     except Retry as error:
         raise fail(UNAVAILABLE, str(error)) from error
     except GreenrunError as error:
         raise fail(FAILED, str(error)) from error
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def wrong_settings(error: ValidationError) -> str:
+    """Each setting that cannot be read by the name of its variable, and why."""
+    return "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
 
 
 def stop_signal() -> asyncio.Event:

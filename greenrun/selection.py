@@ -71,16 +71,23 @@ def _in_folder(folder: Path) -> Files:
     paths = [folder / name for name in (".gitlab-ci.yml", "Dockerfile")]
     if not any(path.is_file() for path in paths):
         raise GreenrunError(f"{folder} has neither .gitlab-ci.yml nor Dockerfile")
-    pipeline, dockerfile = (path.read_text() if path.is_file() else "" for path in paths)
+    pipeline, dockerfile = (_read(path) if path.is_file() else "" for path in paths)
     return Files(pipeline=pipeline or "{}", dockerfile=dockerfile)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise GreenrunError(f"{path} cannot be read: {error}") from error
 
 
 def _lines(name: str) -> list[str]:
     """The names of a list; empty lines and what follows a # are left out."""
     try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise GreenrunError(f"{name} cannot be read: {error}") from error
+        text = sys.stdin.read() if name == "-" else _read(Path(name))
+    except UnicodeDecodeError as error:
+        raise GreenrunError(f"standard input is no text: {error}") from error
     return [line for raw in text.splitlines() if (line := raw.partition("#")[0].strip())]
 
 

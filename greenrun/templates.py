@@ -98,7 +98,7 @@ def export(file: Annotated[Path, typer.Argument(help="file to write, one JSON ob
 def import_all(file: Annotated[Path, typer.Argument(help="a file that export wrote")]) -> None:
     """Store the templates of a file, over those of the same id."""
     try:
-        found = [Template.model_validate_json(line) for line in file.read_text().splitlines() if line.strip()]
+        found = [Template.model_validate_json(line) for line in file.read_text().split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise fail(USAGE, f"{file} cannot be read: {error}") from error
     except ValidationError as error:

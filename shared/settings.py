@@ -10,14 +10,15 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.ci.places import Place, Scheme, mirrors_of, places_of
-from shared.ci.private_names import NameRule, rules_of
+from shared.ci.private_names import NameRule, registry_of, rules_of
 from shared.ci.rules import switched_off
 
 
 class Environment(BaseSettings):
     """Settings from the environment; what another service reads is ignored."""
 
-    model_config = SettingsConfigDict(env_file=None, extra="ignore", frozen=True)
+    # What was set may be a password in the wrong place: an error never repeats it.
+    model_config = SettingsConfigDict(env_file=None, extra="ignore", frozen=True, hide_input_in_errors=True)
 
 
 class CommonSettings(Environment):
@@ -112,6 +113,11 @@ class RegistrySettings(NamingSettings):
         None, description="file with the sources' users, as 'docker login' and 'skopeo login' write it"
     )
     air_gapped: bool = Field(default=False, description="the registry and mirrors alone are reached, not the internet")
+
+    @field_validator("nexus_registry")
+    @classmethod
+    def _named_in_images(cls, text: str) -> str:
+        return registry_of(text)
 
     @field_validator("seed_mirror", "seed_mirrors")
     @classmethod

@@ -38,6 +38,10 @@ class Memory:
             self._runs.popitem(last=False)
         return known
 
+    def served(self, run_id: str) -> None:
+        """The run has what it waited for: its next wait begins anew."""
+        self.of(run_id).waits_since = None
+
     def waited(self, run_id: str) -> float:
         """Seconds since the run first had to wait for a source, which is now where it had not yet."""
         known = self.of(run_id)

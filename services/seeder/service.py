@@ -91,6 +91,8 @@ async def seed(event: FilesGenerated, deps: Deps) -> ImagesSeeded | RunFailed:
     errors = [result for result in results if isinstance(result, BaseException)]
     if errors:
         raise _gravest(errors)
+    if not any(image.state == "failed" for image in images):
+        deps.memory.served(event.run_id)
     return decide.seeded(event, [*images, *refused], strict=deps.policy.strict)
 
 
@@ -144,7 +146,10 @@ async def _copied(image: Wanted, over: Manifest | None, run_id: str, deps: Deps)
         return _failed(image, over, error, monotonic() - began)
     except CopyDelayed as error:
         waited = deps.memory.waited(run_id)
-        if waited < deps.policy.patience:
+        left = deps.policy.patience - waited
+        if left > 0:
+            # What it wishes for may be hours; the run does not wait for longer than it may.
+            error.after = None if error.after is None else min(error.after, left)
             raise
         log.warning("not waited for any longer", image=image.target, waited=round(waited), reason=error.reason)
         return _failed(image, over, error, monotonic() - began)

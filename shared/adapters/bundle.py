@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tarfile
 import tempfile
 from contextlib import contextmanager
@@ -76,13 +77,13 @@ class Layout:
 
     @contextmanager
     def unpacked(self, image: Packed, scratch: Path) -> Iterator[Path]:
-        """The image as a folder that skopeo reads, its blobs linked and not copied."""
+        """The image as a folder that skopeo reads, its blobs linked; copied where the disk knows no links."""
         with tempfile.TemporaryDirectory(dir=scratch) as name:
             folder, digest = Path(name), image.digest.removeprefix("sha256:")
             (folder / VERSION).write_text(VERSION_TEXT)
-            os.link(self._blobs / digest, folder / MANIFEST)
+            _link(self._blobs / digest, folder / MANIFEST)
             for part, is_manifest in self._parts(digest):
-                os.link(self._blobs / part, folder / (f"{part}.manifest.json" if is_manifest else part))
+                _link(self._blobs / part, folder / (f"{part}.manifest.json" if is_manifest else part))
             yield folder
 
     def write(self, bundle: Path) -> int:
@@ -127,7 +128,7 @@ class Layout:
         try:
             entries = json.loads((self.folder / INDEX).read_text())["manifests"]
             return [entry for entry in entries if parse(entry["annotations"][REF_NAME]) and _hex(entry["digest"])]
-        except (OSError, ValueError, LookupError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise Reject(f"the bundle's {INDEX} names no images: {error}; make it again") from error
 
     def _packed(self, entry: dict[str, Any]) -> Packed:
@@ -141,7 +142,7 @@ class Layout:
         except FileNotFoundError as error:
             part = Path(str(error.filename)).name[:12]
             raise Reject(f"the bundle does not have all of {source}: blob {part}… is missing; make it again") from error
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise Reject(f"the bundle has a manifest of {source} that is none: {error}; make it again") from error
 
     def _parts(self, digest: str) -> Iterator[tuple[str, bool]]:
@@ -172,6 +173,16 @@ def _write_blob(content: IO[bytes], path: Path, bundle: Path) -> None:
             file.write(chunk)
     if actual.hexdigest() != path.name:
         raise Reject(f"{bundle} was changed or cut off: blob {path.name[:12]}… is not what its name says")
+
+
+def _link(there: Path, here: Path) -> None:
+    """The same file under another name; a second one where the disk, such as that of a stick, knows no links."""
+    try:
+        os.link(there, here)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(there, here)
 
 
 def _media_type(document: dict[str, Any]) -> str:

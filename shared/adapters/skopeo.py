@@ -50,12 +50,16 @@ FAILURES: tuple[tuple[re.Pattern[str], str, bool], ...] = tuple(
         (r"deadline exceeded|timed? ?out", "timeout", True),
         (r"unexpected http status: 5|\b50[0234]\b|internal server error", "server_error", True),
         (r"no space left", "disk_full", True),
+        (r"unexpected EOF", "unreachable", True),
+        (r"digest did not match", "damaged", True),
     )
 )
 UNKNOWN = ("unknown", True)
 
 _MESSAGE = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
 _AT_TARGET = re.compile(r"destination|writing (blob|manifest|config)|uploading|initiating layer upload")
+# The source ended or changed what it was giving; what stands before is the request to the target that this broke.
+_AT_SOURCE = re.compile(r"happened during read: (.+)$")
 
 
 class CopyFailed(Reject):
@@ -172,8 +176,10 @@ class Skopeo:
 def failure(source: str, target: str, errors: str) -> Retry | Reject:
     """What the last line of skopeo's standard error means for the delivery, and whose failure it is."""
     words = last_words(errors)
+    if read := _AT_SOURCE.search(words):
+        words = read[1]
     name, transient = next(((n, t) for pattern, n, t in FAILURES if pattern.search(words)), UNKNOWN)
-    if _is_at_target(words, source, target):
+    if not read and _is_at_target(words, source, target):
         if transient:
             return Retry(f"copying {source} to {target} failed for now ({name}): {words}")
         return Reject(f"registry {target.partition('/')[0]} refuses {target}: {ADVICE}", evidence=words)
@@ -183,7 +189,8 @@ def failure(source: str, target: str, errors: str) -> Retry | Reject:
 def _is_at_target(words: str, source: str, target: str) -> bool:
     """Whether the words name the target's registry, or the step of writing at which it ended."""
     host = target.partition("/")[0]
-    return (bool(host) and host in words and host != source.partition("/")[0]) or _AT_TARGET.search(words) is not None
+    named = bool(host) and re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w-]|[.:]\w)", words) is not None
+    return (named and host != source.partition("/")[0]) or _AT_TARGET.search(words) is not None
 
 
 def last_words(errors: str) -> str:

@@ -8,7 +8,9 @@ from typing import NamedTuple
 SIZE_LIMIT = 64_000
 
 _DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(.+?)\s*$")
-_HEREDOC = re.compile(r"<<-?\s*([\"']?)(\w+)\1", re.ASCII)
+# A heredoc is a word of its own: neither a part of one (`1<<8`, `<<<x`) nor in quotes.
+_WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])+""")
+_HEREDOC = re.compile(r"""\d*<<(-?)(["']?)([^<"'\s]+)\2""")
 _WITH_HEREDOCS = ("RUN", "COPY", "ADD")
 
 
@@ -23,7 +25,7 @@ class Instruction(NamedTuple):
 def directives(text: str) -> dict[str, str]:
     """The parser directives: comments of the form `# key=value` before anything else."""
     found: dict[str, str] = {}
-    for line in text[:SIZE_LIMIT].splitlines():
+    for line in _lines(text):
         match = _DIRECTIVE.match(line)
         if not match or match[1].lower() in found:
             break
@@ -34,7 +36,7 @@ def directives(text: str) -> dict[str, str]:
 def instructions(text: str) -> list[Instruction]:
     """The instructions in their order; comments, empty lines and the bodies of heredocs are left out."""
     found: list[Instruction] = []
-    lines = text[:SIZE_LIMIT].splitlines()
+    lines = _lines(text)
     escape = directives(text).get("escape", "\\")
     number = 0
     while number < len(lines):
@@ -64,8 +66,14 @@ def _gather(lines: list[str], number: int, escape: str, parts: list[str]) -> tup
 
 def _after_heredocs(lines: list[str], number: int, rest: str) -> int:
     """The number of the line after the heredocs that an instruction opens; unclosed ones run to the end."""
-    for _, end in _HEREDOC.findall(rest):
-        while number < len(lines) and lines[number].strip() != end:
+    for heredoc in filter(None, map(_HEREDOC.fullmatch, _WORD.findall(rest))):
+        tabs, end = ("\t" if heredoc[1] else ""), heredoc[3]
+        while number < len(lines) and lines[number].lstrip(tabs) != end:
             number += 1
         number += 1
     return number
+
+
+def _lines(text: str) -> list[str]:
+    """The lines as Docker counts them: no other character than a line feed ends one."""
+    return [line.removesuffix("\r") for line in text[:SIZE_LIMIT].split("\n")]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import re
+from dataclasses import dataclass
 from typing import Literal
 
 from shared.ci.references import parse
 
 Scheme = Literal["", "http", "https"]
+# A user in an address, perhaps with a password: never shown.
+_USER = re.compile(r"//.*@")
 
 
 @dataclass(frozen=True)
@@ -55,14 +58,19 @@ def places_of(source: str, mirrors: tuple[Mirror, ...], *, own: bool) -> tuple[P
 
 
 def _mirror(entry: str) -> Mirror:
-    of, equals, where = entry.rpartition("=")
+    of, equals, where = (part.strip() for part in entry.rpartition("="))
     scheme: Scheme = "http" if where.startswith("http://") else "https" if where.startswith("https://") else ""
     where = where.removeprefix(f"{scheme}://").rstrip("/")
-    mirror = Mirror(where, of.strip(), scheme)
+    of = "docker.io" if of.lower() == "index.docker.io" else of.lower()
     try:
-        known = parse(f"{where}/x").domain == where.partition("/")[0] and (not equals or parse(f"{mirror.of}/x/y"))
+        known = parse(f"{where}/x").domain == where.partition("/")[0]
+        known = known and (not equals or parse(f"{of}/x/y").domain == of)
     except ValueError:
         known = False
     if not known:
-        raise ValueError(f"{entry!r} is no mirror; write HOST:PORT, or REGISTRY=HOST:PORT for a cache of one registry")
-    return replace(mirror, of="docker.io" if mirror.of == "index.docker.io" else mirror.of)
+        shown = _USER.sub("//…@", entry)
+        advice = "users are in SEED_AUTH_FILE" if shown != entry else "REGISTRY is a host such as docker.io"
+        raise ValueError(
+            f"{shown!r} is no mirror; write HOST:PORT, or REGISTRY=HOST:PORT for a cache of one registry; {advice}"
+        )
+    return Mirror(where, of, scheme)

@@ -26,15 +26,33 @@ RULES: tuple[NameRule, ...] = (
 def rules_of(text: str) -> tuple[NameRule, ...]:
     """The rules of a setting such as `docker.io/=hub/, gcr.io/=google/`, then the table's own.
 
-    ValueError where one is no pair of prefixes.
+    ValueError where one is no pair of prefixes, or where two sources would have the same private names.
     """
-    own = []
+    own: list[NameRule] = []
     for entry in filter(None, (part.strip() for part in text.split(","))):
         source, equals, private = (part.strip() for part in entry.partition("="))
         if not equals or not source.endswith("/") or not _is_prefix(private):
             raise ValueError(f"{entry!r} is no rule; write SOURCE/=PRIVATE/ such as docker.io/=hub/")
+        taken = [rule.source for rule in own if rule.private == private and rule.source != source]
+        if not private and not source.startswith("docker.io/"):
+            taken.append("docker.io/")
+        if taken:
+            raise ValueError(f"{entry!r} is no rule: {taken[0]} has the private names {private or 'without a prefix'}")
         own.append(NameRule(source, private))
     return (*own, *RULES)
+
+
+def registry_of(text: str) -> str:
+    """The private registry of a setting; ValueError where images cannot be named in it."""
+    try:
+        named = str(parse(f"{text}/x")) == f"{text}/x:latest"
+    except ValueError:
+        named = False
+    if not named:
+        raise ValueError(
+            f"{text!r} is no registry; write HOST:PORT, or HOST with a dot in it, no http:// before and no / behind it"
+        )
+    return text
 
 
 def is_private(reference: str, registry: str) -> bool:
@@ -45,7 +63,8 @@ def is_private(reference: str, registry: str) -> bool:
 def private_name(source: str, registry: str, rules: tuple[NameRule, ...] = RULES) -> str:
     """The name of a source's image in the private registry; a private name stays as it is.
 
-    ValueError where the source is no reference, or its host has a port and so cannot be part of a path.
+    ValueError where the source is no reference, its host has a port and so cannot be part of a path, or the name that
+    the rules give is another source's.
     """
     if is_private(source, registry):
         return str(parse(source))
@@ -55,7 +74,10 @@ def private_name(source: str, registry: str, rules: tuple[NameRule, ...] = RULES
     path = rule.private + full.removeprefix(rule.source)
     if not COMPONENT.fullmatch(path.partition("/")[0]):
         raise ValueError(f"image {source!r}: registry {image.domain} has a port and cannot be part of a private name")
-    return f"{registry}/{path}{image.version}"
+    private = f"{registry}/{path}{image.version}"
+    if (other := source_name(private, registry, rules)) != full + image.version:
+        raise ValueError(f"image {source!r}: its private name {private} is that of {other}; change IMAGE_NAMES")
+    return private
 
 
 def source_name(private: str, registry: str, rules: tuple[NameRule, ...] = RULES) -> str:

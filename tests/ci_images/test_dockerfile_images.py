@@ -58,6 +58,25 @@ def test_continuations_comments_and_heredocs_hide_no_from_and_add_none() -> None
     assert [(u.reference, u.line) for u in found] == [("a:1", 1), ("b:1", 10)]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "RUN echo $((1<<8))",
+        'RUN echo "<<EOF"',
+        "RUN echo 'one <<EOF two'",
+        "RUN cat <<<EOF",
+        "RUN cat << EOF",
+        "RUN true <<-EOF\n  EOF\n\tEOF",
+        "RUN <<EOF\nFROM hidden:1\nEOF\r",
+        "# one\u2028FROM hidden:1\x0cFROM hidden:2",
+    ],
+)
+def test_what_only_looks_like_a_heredoc_or_a_line_hides_nothing(line: str) -> None:
+    """What a builder reads is what is seen: the image after it, and no other."""
+    found = images(f"FROM a:1\n{line}\nFROM b:1\n")
+    assert [use.reference for use in found] == ["a:1", "b:1"]
+
+
 def test_another_escape_character_is_respected() -> None:
     """With the directive `escape` a backslash no longer continues a line."""
     found = images("# escape=`\nFROM a:1\nRUN dir C:\\\nFROM `\n b:1\n")

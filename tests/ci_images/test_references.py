@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from shared.ci.images import parse, private_name, rules_of, source_name
 from shared.ci.places import mirrors_of, places_of
+from shared.ci.private_names import registry_of
 
 REGISTRY = "ai-nexus:5001"
 DIGEST = "sha256:" + "0a" * 32
@@ -167,8 +168,56 @@ def test_mirrors_and_caches_are_places_in_order() -> None:
     assert (cached.name, cached.host, cached.scheme) == (f"g:1/x/p/x@{DIGEST}", "g:1", "http")
 
 
-@pytest.mark.parametrize("text", ["mirror", "docker.io=", "a b:1", "=cache:1", "x$y=cache:1", "a.io=b.io=c:1"])
+@pytest.mark.parametrize(
+    "text",
+    ["mirror", "docker.io=", "a b:1", "=cache:1", "x$y=cache:1", "a.io=b.io=c:1", "hub=c:1", "docker.io/library=c:1"],
+)
 def test_a_mirror_that_is_none_is_refused(text: str) -> None:
     """A slip in SEED_MIRRORS is a sentence, before anything is asked."""
     with pytest.raises(ValueError, match="is no mirror"):
         mirrors_of(text)
+
+
+def test_a_cache_is_of_a_registry_however_its_name_is_written() -> None:
+    """Upper case, and spaces around the sign, leave no cache without its images."""
+    (mirror,) = mirrors_of("Docker.IO = cache:1")
+    assert (mirror.of, mirror.where) == ("docker.io", "cache:1")
+
+
+def test_a_password_in_a_mirror_is_not_repeated() -> None:
+    """What is said of a setting is in the log."""
+    with pytest.raises(ValueError, match="SEED_AUTH_FILE") as said:
+        mirrors_of("docker.io=https://user:hunter2@cache:1")
+    assert "hunter2" not in str(said.value)
+
+
+@pytest.mark.parametrize("text", ["docker.io/=hub/, ghcr.io/=hub/", "quay.io/="])
+def test_two_sources_never_have_the_same_private_names(text: str) -> None:
+    """One of them would be copied under the name of the other."""
+    with pytest.raises(ValueError, match="has the private names"):
+        rules_of(text)
+
+
+def test_a_private_name_that_is_another_sources_is_refused() -> None:
+    """Where a rule's names lie below another one's, the one image that both mean is nobody's."""
+    rules = rules_of("gcr.io/=hub/gcr/, docker.io/=hub/")
+    assert private_name("gcr.io/p/x:1", REGISTRY, rules) == f"{REGISTRY}/hub/gcr/p/x:1"
+    with pytest.raises(ValueError, match=r"is that of gcr\.io/p/x:1; change IMAGE_NAMES"):
+        private_name("docker.io/gcr/p/x:1", REGISTRY, rules)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nexus", "http://nexus:5001", "nexus:5001/", "nexus:5001/Team", "docker.io", "a b:1"]
+)
+def test_what_no_image_can_be_named_in_is_no_registry(text: str) -> None:
+    """A slip in NEXUS_REGISTRY is a sentence at the start; `nexus/x` would be an image of Docker Hub."""
+    with pytest.raises(ValueError, match="is no registry"):
+        registry_of(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["nexus:5001", "nexus.example.com", "localhost", "[::1]:5000", "gitlab.example.com/a/b"]
+)
+def test_a_host_with_a_port_or_a_dot_is_a_registry(text: str) -> None:
+    """With or without a path below which the images are."""
+    assert registry_of(text) == text

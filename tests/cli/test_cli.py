@@ -182,6 +182,18 @@ async def test_a_run_is_cancelled_once(tmp_path: Path) -> None:
         assert (again.code, "has cancelled" in again.err) == (1, True)
 
 
+async def test_doctor_finds_a_setting_that_cannot_be_read(tmp_path: Path) -> None:
+    """It is said where it is needed, by its name; what was set may be a secret and is not shown."""
+    env = {"SEED_MIRRORS": "http://user:hunter2@cache:1", "CHROMADB_PORT": "hunter2"}
+    done = await Cli(tmp_path)("doctor", "--json", env=env)
+    seen = {finding["name"]: finding["seen"] for finding in json.loads(done.out)}
+    assert "SEED_MIRRORS: " in seen["registry"]
+    assert "CHROMADB_PORT: Input should be a valid integer" in seen["ChromaDB"]
+    assert "hunter2" not in done.out + done.err
+    done = await Cli(tmp_path)("templates", "list", env=env)
+    assert (done.code, "CHROMADB_PORT: Input" in done.err, "hunter2" in done.err) == (2, True, False)
+
+
 @pytest.mark.parametrize(
     ("env", "words"),
     [

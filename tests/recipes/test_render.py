@@ -60,6 +60,7 @@ STACKS: dict[str, Analysis] = {
     for manager in managers
     for framework in frameworks
 }
+COREPACK = "COREPACK_HOME=/opt/corepack\nRUN corepack enable\nCOPY --from=build /opt/corepack"
 # Languages and package managers that only a model writes for.
 WITHOUT_A_RECIPE = {
     *("erlang", "gleam", "crystal", "zig", "nim", "lua", "perl", "r", "julia", "ocaml", "cobol", "zola"),
@@ -91,6 +92,49 @@ def test_every_stack_gives_files_without_a_finding(analysis: Analysis, builder: 
     document = parse(files.pipeline)
     assert document.stages == STAGES
     assert tuple(document.jobs) == JOBS
+
+
+@pytest.mark.parametrize("analysis", [*STACKS.values(), *BARE], ids=[*STACKS, *(one.language for one in BARE)])
+def test_the_scanner_is_never_asked_for_what_it_refuses(analysis: Analysis) -> None:
+    """Semgrep chooses no rules by itself (`auto`) where it may tell nobody of the project."""
+    (*_, scan) = script(rendered(analysis), "sast")
+    assert "auto" not in scan
+    assert "semgrep" not in scan or "${SEMGREP_RULES:-p/default}" in scan
+
+
+def test_the_linter_of_a_repository_without_rules_stops_at_errors_alone() -> None:
+    """Checkstyle's default rules call a missing comment an error; the others warn."""
+    (line,) = script(rendered(Analysis(language="java", package_manager="maven")), "quality")
+    assert "-Dcheckstyle.config.location=google_checks.xml" in line
+
+
+@pytest.mark.parametrize(
+    ("language", "manager", "start", "needed"),
+    [
+        (
+            "javascript",
+            "pnpm",
+            "pnpm start",
+            COREPACK,
+        ),
+        (
+            "javascript",
+            "yarn",
+            "yarn start",
+            COREPACK,
+        ),
+        ("python", "uv", "uv run app", "VIRTUAL_ENV=/venv UV_PROJECT_ENVIRONMENT=/venv UV_NO_SYNC=1"),
+        ("python", "poetry", "poetry run app", "VIRTUAL_ENV=/venv"),
+        ("ruby", "bundler", "bundle exec rails server", "RACK_ENV=production RAILS_ENV=production"),
+    ],
+)
+def test_the_image_that_runs_has_what_its_command_begins_with(
+    language: str, manager: str, start: str, needed: str
+) -> None:
+    """The package manager finds what was installed when the image was made, and fetches nothing at the start."""
+    analysis = Analysis(language=language, package_manager=manager, commands=Commands(start=start))
+    _, _, last = rendered(analysis).dockerfile.rpartition("\nFROM ")
+    assert needed in last
 
 
 @pytest.mark.parametrize("analysis", STACKS.values(), ids=STACKS)

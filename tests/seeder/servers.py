@@ -101,6 +101,29 @@ class TokenGate(TokenRegistry):
             return web.Response(status=answer.status, body=await answer.read(), headers=kept)
 
 
+def breaking(behind: str) -> Handler:
+    """A cache before a real registry: it knows every image, and ends in the middle of each blob."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        accept = {name: value for name, value in request.headers.items() if name == "Accept"}
+        async with (
+            ClientSession(f"http://{behind}") as session,
+            session.request(request.method, request.path_qs, headers=accept) as answer,
+        ):
+            kept = {n: v for n, v in answer.headers.items() if n in ("Content-Type", "Docker-Content-Digest")}
+            body = await answer.read()
+            if "/blobs/" not in request.path:
+                return web.Response(status=answer.status, body=body, headers=kept)
+        response = web.StreamResponse(headers={"Content-Length": str(len(body))})
+        await response.prepare(request)
+        await response.write(body[: len(body) // 2])
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    return handler
+
+
 async def hanging(_request: web.Request) -> web.Response:
     """Never answers."""
     await asyncio.Event().wait()

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,6 +184,17 @@ def test_a_bundle_that_multiplies_is_read_in_its_own_size(tmp_path: Path) -> Non
         assert len(list(folder.iterdir())) == 32
 
 
+@pytest.mark.parametrize(
+    "index", ["[" * 100_000, '{"manifests": [{"annotations": {"org.opencontainers.image.ref.name": 5}}]}']
+)
+def test_an_index_that_is_none_is_a_sentence(tmp_path: Path, index: str) -> None:
+    """However it is broken."""
+    layout = Layout(tmp_path)
+    (tmp_path / "index.json").write_text(index)
+    with pytest.raises(Reject, match="names no images"):
+        layout.images()
+
+
 async def test_an_export_is_whole_or_says_what_it_lacks(sides: Sides) -> None:
     """An image that cannot be had is named and no file is written, unless a part was asked for."""
     (sides.folder / "list.txt").write_text(f"{RUBY}\ndocker.io/library/gone:1\n")
@@ -202,6 +214,9 @@ async def test_wrong_calls_are_sentences(sides: Sides) -> None:
     assert "'Ruby' is not part of a name" in (await sides.images("list", "--list", "list.txt", code=1))[1]
     assert "there is no file" in (await sides.images("import", "gone.tar", code=1))[1]
     assert "is no mirror" in (await sides.images("list", "--recipes", code=2, SEED_MIRRORS="x"))[1]
+    assert "is no registry" in (await sides.images("list", "--recipes", code=2, NEXUS_REGISTRY="http://nexus:1"))[1]
+    (sides.folder / "shop" / "Dockerfile").write_bytes(b"FROM x\xff")
+    assert "Dockerfile cannot be read" in (await sides.images("list", "--folder", "shop", code=1))[1]
     nowhere = f"nats://127.0.0.1:{embedded.free_port()}"
     assert "nothing answers" in (await sides.images("missing", code=3, NATS_URL=nowhere))[1]
 
@@ -277,6 +292,33 @@ async def test_an_image_of_ones_own_is_made_from_what_is_seeded_and_pushed(sides
     assert f"{sides.private}/ruby:3.2-build is in the private registry" in out
     async with RegistryClient(sides.private) as registry:
         assert sorted(await registry.tags("ruby")) == ["3.2", "3.2-build"]
+
+
+async def test_a_disk_without_links_is_good_enough(sides: Sides) -> None:
+    """A stick's file system has none: the parts are copied. Another disk, to which none leads, stands in for it."""
+    layout, shm = Layout(sides.folder), Path("/dev/shm")
+    if not shm.is_dir() or shm.stat().st_dev == sides.folder.stat().st_dev:
+        pytest.skip("this machine has one disk alone")
+    layout.read(await sides.bundle())
+    with tempfile.TemporaryDirectory(dir=shm) as scratch:
+        for image in layout.images():
+            with layout.unpacked(image, Path(scratch)) as folder:
+                assert hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest() == image.digest[7:]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk")
+async def test_a_bundle_is_imported_from_a_disk_that_cannot_be_written(sides: Sides) -> None:
+    """As a disc is, or a share that others wrote."""
+    await sides.bundle()
+    disk = sides.folder / "disk"
+    disk.mkdir()
+    for command in (["--bind", str(sides.folder), str(disk)], ["-o", "remount,ro,bind", str(disk)]):
+        if (await asyncio.to_thread(subprocess.run, ["mount", *command], check=False, capture_output=True)).returncode:
+            pytest.skip("this machine lets nobody mount a disk")
+    try:
+        assert "3 images are in the private registry" in (await sides.images("import", "disk/bundle.tar"))[0]
+    finally:
+        await asyncio.to_thread(subprocess.run, ["umount", str(disk)], check=True)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk to fill it")

@@ -206,6 +206,38 @@ async def test_a_run_goes_on_without_an_image_that_it_waited_for_long_enough() -
     assert "429" in image.reason
 
 
+async def test_no_source_makes_a_run_wait_for_longer_than_its_patience() -> None:
+    """A source may wish for hours: the delivery comes again when the run's own time is over."""
+    one = world(RUBY, policy=Policy(patience=100))
+    one.sources.limits["docker.io"] = 21600.0
+    event = ruby()
+    with pytest.raises(Retry) as first:
+        await one.seed(event)
+    one.now[0] = 40.0
+    with pytest.raises(Retry) as second:
+        await one.seed(event)
+    assert (first.value.after, second.value.after) == (100.0, 60.0)
+    one.now[0] = 100.0
+    assert (await one.seed(event)).state == "failed"
+
+
+async def test_each_wait_of_a_run_has_its_whole_patience() -> None:
+    """What an earlier attempt waited for, and got, does not shorten the wait of the next one."""
+    one = world(RUBY, "docker.io/library/node:1", policy=Policy(patience=100))
+    one.sources.limits["docker.io"] = 30.0
+    event = ruby()
+    with pytest.raises(Retry):
+        await one.seed(event)
+    one.now[0] = 31.0
+    one.sources.limits.clear()
+    assert (await one.seed(event)).state == "copied"
+    one.now[0] = 500.0
+    one.sources.limits["docker.io"] = 30.0
+    healed = ruby(PIPELINE.replace("ruby:3", "node:1")).model_copy(update={"run_id": event.run_id})
+    with pytest.raises(Retry):
+        await one.seed(healed)
+
+
 async def test_strict_ends_the_run_with_the_images_that_are_missing() -> None:
     """With SEED_STRICT the run fails here, with the registry's words; without it the fact says the same."""
     one = world(policy=Policy(strict=True))

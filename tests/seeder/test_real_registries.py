@@ -31,7 +31,7 @@ from shared.events import Image, ImagesSeeded
 from tests.bus.conftest import Server, quick
 from tests.seeder.conftest import SOURCES, needs_docker_registry
 from tests.seeder.real_images import DOCKER_LIST, GIGABYTE, OCI_INDEX, plant_zeros, push_index
-from tests.seeder.servers import TokenGate, answering, hanging, serving
+from tests.seeder.servers import TokenGate, answering, breaking, hanging, serving
 from tests.seeder.test_policies import ruby
 from tests.seeder.test_seeding import generated
 
@@ -104,6 +104,18 @@ async def test_a_source_that_hangs_holds_nothing_for_ever(private: RegistryServe
         assert (image.state, image.error_class) == ("failed", "timeout")
         both = f"{source}, {upstream.host_port}"
         assert (await seeded(PYTHON, private.host_port, both, **limits)).pulled_from.startswith(upstream.host_port)
+
+
+async def test_a_source_that_breaks_off_is_not_taken_for_the_private_registry(
+    private: RegistryServer, upstream: RegistryServer
+) -> None:
+    """The next place gives what one breaks off; where there is none the reason is the source's, without addresses."""
+    async with serving(breaking(upstream.host_port)) as cache:
+        image = await seeded(PYTHON, private.host_port, cache, seed_patience=0)
+        assert (image.state, image.error_class) == ("failed", "unreachable")
+        assert image.reason == "unexpected EOF"
+        both = f"{cache}, {upstream.host_port}"
+        assert (await seeded(PYTHON, private.host_port, both)).pulled_from.startswith(upstream.host_port)
 
 
 async def test_a_source_whose_name_nobody_knows_is_not_waited_for(private: RegistryServer) -> None:

@@ -138,6 +138,15 @@ async def test_what_is_no_reference_never_reaches_a_process(name: str) -> None:
         ("context deadline exceeded", CopyDelayed, "timeout"),
         ("writing blob: no space left on device", Retry, "disk_full"),
         ("something new", CopyDelayed, "unknown"),
+        (
+            "writing blob: Patch http://127.0.0.1:1/v2: happened during read: unexpected EOF",
+            CopyDelayed,
+            "unreachable",
+        ),
+        ("writing blob: happened during read: Digest did not match, expected sha256:0", CopyDelayed, "damaged"),
+        ("pinging registry 127.0.0.1:1: Get http://127.0.0.1:1/v2/: denied", Reject, "refuses"),
+        ("pinging registry 127.0.0.1:10: Get http://127.0.0.1:10/v2/: denied", CopyFailed, "denied"),
+        ("Get http://mirror.127.0.0.1:1/v2/: unauthorized", CopyFailed, "unauthorized"),
         ("trying to reuse blob at destination: unauthorized: authentication required", Reject, "refuses"),
     ],
 )

@@ -70,8 +70,11 @@ async def test_tags_are_those_of_the_first_place_that_has_any(upstream: Registry
             await sources.tags(PYTHON)
 
 
-@pytest.mark.parametrize("values", [{"seed_mirror": "mirror"}, {"seed_mirrors": "a b"}, {"image_names": "docker.io"}])
+@pytest.mark.parametrize(
+    "values",
+    [{"seed_mirror": "mirror"}, {"seed_mirrors": "a b"}, {"image_names": "docker.io"}, {"nexus_registry": "x"}],
+)
 def test_a_slip_in_a_setting_is_said_at_the_start(values: dict[str, str]) -> None:
     """No service starts with a mirror or a rule that it could not read when it is needed."""
-    with pytest.raises(ValidationError, match=r"is no (mirror|rule)"):
+    with pytest.raises(ValidationError, match=r"is no (mirror|rule|registry)"):
         Settings.model_validate(values)

@@ -76,7 +76,8 @@ async def test_files_that_fail_the_checks_are_refused(chroma_settings: ChromaSet
 
 
 async def test_templates_go_out_and_come_back(chroma_settings: ChromaSettings, folder: Path) -> None:
-    """Export, remove, import: the same templates, each once; the counts say so."""
+    """Export, remove, import: the same templates, each once; the counts say so. No character of theirs ends a line."""
+    (folder / "Dockerfile").write_text((folder / "Dockerfile").read_text() + "# nothing\u2028more\n")
     await templates(chroma_settings, "add", "ci.yml", "Dockerfile", "--like", "shop", cwd=folder)
     [one] = json.loads((await templates(chroma_settings, "list", "--json", cwd=folder)).stdout)
     await templates(chroma_settings, "export", "all.jsonl", cwd=folder)
