@@ -54,8 +54,8 @@ async def print_all(sources: list[str], options: Options, settings: Settings) ->
             if options.as_json:
                 print(json.dumps(document(source, result, answer, target), ensure_ascii=False), flush=True)  # noqa: T201
             else:
-                for part in shown(source, answer, target):
-                    console.print(part)
+                for part in shown(source, answer, target, plain=not console.is_terminal):
+                    console.print(part, soft_wrap=True)
     return failed
 
 
@@ -100,8 +100,10 @@ def document(
     return {**said, "model": proposal.model, "notes": list(proposal.notes), "rounds": rounds, **where}
 
 
-def shown(source: str, answer: FilesGenerated | RunFailed | str, target: Path | None) -> Iterable[Any]:
-    """The answer for people; what models were asked for it comes first."""
+def shown(
+    source: str, answer: FilesGenerated | RunFailed | str, target: Path | None, *, plain: bool = False
+) -> Iterable[Any]:
+    """The answer for people; what models were asked for it comes first. `plain`: without colours, no line broken."""
     if isinstance(answer, FilesGenerated | RunFailed):
         rounds = answer.rounds if isinstance(answer, RunFailed) else answer.proposal.rounds
         for number, one in enumerate(rounds, 1):
@@ -111,7 +113,7 @@ def shown(source: str, answer: FilesGenerated | RunFailed | str, target: Path | 
     elif isinstance(answer, FilesGenerated):
         for path, text in answer.proposal.files.by_path().items():
             yield Rule(Text(f"{source}: {path}"))
-            yield Syntax(text, LEXERS[path], background_color="default", word_wrap=True)
+            yield Text(text) if plain else Syntax(text, LEXERS[path], background_color="default", word_wrap=True)
     else:
         yield Text(f"{source}: {answer if isinstance(answer, str) else answer.reason}", style="red")
 

@@ -39,6 +39,7 @@ def generate(
     builder: Annotated[str | None, typer.Option(help="kaniko, buildah or buildkit")] = None,
     privileged: Annotated[bool | None, typer.Option(help="the runner allows privileged containers")] = None,
     air_gapped: Annotated[bool | None, typer.Option(help="jobs reach the registry and mirrors alone")] = None,
+    insecure: Annotated[bool | None, typer.Option("--registry-http", help="the registry speaks http")] = None,
     ref: Ref = None,
     subfolder: Subfolder = "",
     out: Annotated[Path | None, typer.Option(help="write the files into this folder")] = None,
@@ -49,7 +50,7 @@ def generate(
     from services.generator.settings import Settings  # noqa: PLC0415
 
     chosen: dict[str, Any] = {"llm_provider": provider, "nexus_registry": registry, "image_builder": builder}
-    chosen |= {"runner_privileged": privileged, "air_gapped": air_gapped}
+    chosen |= {"runner_privileged": privileged, "air_gapped": air_gapped, "registry_insecure": insecure}
     try:
         settings = Settings(**{name: value for name, value in chosen.items() if value is not None})
     except ValidationError as error:

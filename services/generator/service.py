@@ -59,7 +59,7 @@ async def connect(settings: Settings, bus: Bus | None) -> AsyncIterator[Deps]:
         yield Deps(
             model,
             settings.nexus_registry,
-            Runner(settings.image_builder, settings.runner_privileged, settings.air_gapped, settings.names),
+            _runner(settings),
             settings.llm_repair_rounds,
             settings.llm_fallback == "rules",
             settings.llm_repository_budget,
@@ -67,6 +67,16 @@ async def connect(settings: Settings, bus: Bus | None) -> AsyncIterator[Deps]:
             BlobStore(bus) if bus else None,
             settings.disabled_rules,
         )
+
+
+def _runner(settings: Settings) -> Runner:
+    return Runner(
+        settings.image_builder,
+        privileged=settings.runner_privileged,
+        air_gapped=settings.air_gapped,
+        names=settings.names,
+        insecure=settings.registry_insecure,
+    )
 
 
 async def generate(event: TemplateResolved, deps: Deps) -> FilesGenerated | RunFailed:

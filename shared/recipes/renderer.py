@@ -35,12 +35,16 @@ _environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=Fals
 
 @dataclass(frozen=True)
 class Runner:
-    """Where the files will run: what builds the image there, what the runner allows, and how images are named."""
+    """Where the files will run: what builds the image there, what the runner allows, and how images are named.
+
+    `insecure`: the registry speaks http.
+    """
 
     builder: str = "kaniko"
     privileged: bool = False
     air_gapped: bool = False
     names: tuple[NameRule, ...] = RULES
+    insecure: bool = False
 
 
 ORDINARY = Runner()
@@ -148,7 +152,15 @@ def _builder(runner: Runner, short: Short) -> dict[str, Any]:
     chosen = load(TOOLS)["builders"][runner.builder]
     if runner.privileged:
         chosen = chosen | chosen.get("privileged", {})
-    return {"build_image": short(chosen["image"]), "build": chosen["script"]}
+    insecure = chosen["insecure"] if runner.insecure else ""
+    script = [_fitted(line, insecure) for line in chosen["script"]]
+    return {"build_image": short(chosen["image"]), "build": script, "insecure": runner.insecure}
+
+
+def _fitted(line: str, insecure: str) -> str:
+    """The line with what the builder wants to hear of a registry without https; no line is left empty."""
+    filled = line.replace("{insecure}", insecure)
+    return "\n".join(one for one in filled.splitlines() if one.strip())
 
 
 def _advice(recipe: Mapping[str, Any]) -> str:
@@ -186,14 +198,27 @@ def _tests(analysis: Analysis, command: str | None, recipe: Mapping[str, Any]) -
 
 
 def _report(analysis: Analysis, command: str, recipe: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The first of the recipe's reports that this test command can be told to write."""
+    """The first of the recipe's reports that this test command can be told to write.
+
+    In an environment of the package manager's own (`uv run pytest`) nothing is installed besides: what the report
+    needs is declared there, or the report is another one.
+    """
     declared = {dependency.name.lower() for dependency in analysis.dependencies}
+    line = ".".join(recipe["release"].split(".")[:2])
+    within = command.removeprefix(recipe.get("run") or "\n")
     for report in recipe.get("reports", ()):
-        line = ".".join(recipe["release"].split(".")[:2])
-        fits = line in report.get("releases", [line]) and report.get("declared", "") in {"", *declared}
-        if fits and re.match(rf"{re.escape(report['prefix'])}(?!\S)[^&|;]*$", command):
+        if line not in report.get("releases", [line]) or report.get("declared", "") not in {"", *declared}:
+            continue
+        if _is_told(command, report):
             return dict(report)
+        if _is_told(within, report) and {*report.get("install", {})} - {report["prefix"]} <= declared:
+            return {**report, "install": {}}
     return None
+
+
+def _is_told(command: str, report: Mapping[str, Any]) -> bool:
+    """Whether an option at the end of the command is one of the report's tool."""
+    return bool(re.match(rf"{re.escape(report['prefix'])}(?!\S)[^&|;]*$", command))
 
 
 def _services(analysis: Analysis, short: Short) -> dict[str, Any]:

@@ -189,6 +189,30 @@ def test_what_cannot_be_told_to_write_a_report_is_left_as_it_is(command: str) ->
     assert "artifacts" not in parse(files.pipeline).resolved["test"]
 
 
+@pytest.mark.parametrize("manager", ["uv", "poetry", "pipenv", "pdm"])
+def test_a_report_is_asked_for_within_the_environment_of_the_package_manager(manager: str) -> None:
+    """JUnit always, coverage where the plugin is declared; nothing is installed beside what the lock file has."""
+    ran = Analysis(language="python", package_manager=manager, commands=Commands(test=f"{manager} run pytest"))
+    assert script(rendered(ran), "test") == [f"{manager} run pytest --junitxml=junit.xml"]
+    covered = rendered(ran.model_copy(update={"dependencies": (Dependency(name="pytest-cov"),)}))
+    assert "--cov-report=xml:coverage.xml" in script(covered, "test")[0]
+    assert parse(covered.pipeline).resolved["test"]["artifacts"]["reports"]["junit"] == "junit.xml"
+
+
+@pytest.mark.parametrize("privileged", [True, False])
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_a_registry_that_wants_a_user_and_speaks_http_can_be_built_from(builder: str, *, privileged: bool) -> None:
+    """The builder logs in where the variables have a user, and is told of http where that is set."""
+    ordinary, plain = (rendered(FLASK, builder, privileged=privileged, insecure=http) for http in (False, True))
+    for files in (ordinary, plain):
+        assert check(files, registry=REGISTRY) == ()
+        assert "REGISTRY_PASSWORD" in "".join(script(files, "build"))
+    told = ("--insecure", "--tls-verify=false", "http = true")
+    builds, pushes = (["".join(script(files, job)) for files in (ordinary, plain)] for job in ("build", "push"))
+    assert [any(word in text for word in told) for text in builds] == [False, True]
+    assert ["crane push --insecure" in text for text in pushes] == [False, True]
+
+
 def test_a_test_tool_that_the_repository_declares_is_not_installed_again() -> None:
     """Its own version stays; without a declared formatter RSpec is left alone."""
     declared = (Dependency(name="pytest"), Dependency(name="pytest-cov"))
