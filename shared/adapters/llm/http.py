@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
@@ -41,7 +42,13 @@ async def connected(
         raise Reject(f"{setting} is {url!r}; it begins with http:// or https://")
     limits = httpx.Timeout(timeout, connect=CONNECT_SECONDS)
     async with httpx.AsyncClient(base_url=url, timeout=limits, headers=headers) as client:
-        yield Server(kind, url, model, timeout, client)
+        yield Server(kind, shown(url), model, timeout, client)
+
+
+def shown(url: str) -> str:
+    """The address as it may stand in a log or an event: without user, password and query."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 @asynccontextmanager
