@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from shared.ci.dockerfile_images import dockerfile_images
@@ -96,11 +97,17 @@ def _objections(text: str, known: Mapping[str, str], *, secrets_near: bool) -> I
     """Rule and sentence for each rule that a command breaks, as written or as the shell will see it."""
     said: set[str] = set()
     for form in forms(text, known):
-        for rule, what in objections(form, secrets_near=secrets_near):
+        for rule, what in _judged(form, secrets_near=secrets_near):
             # A value that only the expanded form has is judged where it is written.
             if rule not in said and (form is text or rule != "policy-secret"):
                 said.add(rule)
                 yield rule, what
+
+
+@lru_cache(maxsize=2_048)
+def _judged(command: str, *, secrets_near: bool) -> tuple[tuple[str, str], ...]:
+    """The objections to a command; many jobs may run the same."""
+    return tuple(objections(command, secrets_near=secrets_near))
 
 
 def _in_clear(text: str, file: str) -> Iterator[Finding]:
@@ -160,6 +167,9 @@ def _job(document: Document, name: str, job: dict[str, Any]) -> Iterator[Finding
     written = document.origin_of(name, "rules")
     rules = enumerate(listed(job.get("rules")))
     places += [(rule, (*written, number)) for number, rule in rules if isinstance(rule, dict)]
+    if name in JOBS and places[1:] and all(place.get("when") == "never" for place, _ in places[1:]):
+        message = f"job {name!r}: each rule says when: never: {reason('policy-manual-job')}"
+        yield at(document, written, "policy-manual-job", message)
     for place, path in places if name in JOBS else ():
         if place.get("allow_failure"):
             message = f"job {name!r}: allow_failure: {reason('policy-allow-failure')}"

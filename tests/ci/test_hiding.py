@@ -179,3 +179,11 @@ def test_a_dot_that_is_an_argument_sources_nothing() -> None:
     text = "a:\n  script:\n    - docker build .\n    - echo $NOWHERE\n"
     assert [f.rule for f in check_gitlab(parse(text))] == ["undefined-variable"]
     assert check_gitlab(parse(text.replace("docker build .", ". ./names"))) == []
+
+
+def test_a_job_that_no_rule_adds_is_refused() -> None:
+    """The gate would wait for a job that never is in the pipeline."""
+    never = PIPELINE.replace("  needs: []\n", "  needs: []\n  rules: [{if: $X, when: never}, {when: never}]\n")
+    assert rules_of(never) == {"policy-manual-job"}
+    some = PIPELINE.replace("  needs: []\n", "  needs: []\n  rules: [{if: $CI, when: never}, {when: on_success}]\n")
+    assert rules_of(some) == set()
