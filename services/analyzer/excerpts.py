@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from services.analyzer import detect
+from shared.ci.secrets import masked
 
 if TYPE_CHECKING:
     from shared.events import Analysis
@@ -37,7 +38,7 @@ def is_read(path: str) -> bool:
 
 
 def excerpts(snapshot: Snapshot, analysis: Analysis) -> dict[str, str]:
-    """Path → text, in the order of what it says: manifests, entry point, existing files, what stands around."""
+    """Path → text without secrets: manifests, the entry point, the files that exist already, what stands around."""
     root = f"{analysis.root}/" if analysis.root else ""
     manifests = [f"{root}{name}" for name in analysis.manifests if not name.endswith(LOCKS)]
     entry = [f"{root}{analysis.entry_point}"] if analysis.entry_point else []
@@ -49,5 +50,5 @@ def excerpts(snapshot: Snapshot, analysis: Analysis) -> dict[str, str]:
         data = snapshot.contents.get(path, b"")[: min(FILE_BYTES, left)]
         if data:
             left -= len(data)
-            chosen[path] = data.decode(errors="replace")
+            chosen[path] = masked(data.decode(errors="replace"))
     return chosen

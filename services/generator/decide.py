@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ ANSWER_SCHEMA: dict[str, object] = {
     "additionalProperties": False,
 }
 MAX_ANSWER = 200_000
+# At so many braces the beginning of the object is looked for: each look may read the whole rest.
+MAX_BEGINNINGS = 1_000
 EVIDENCE_LENGTH = 8_000
 SAID = 20
 
@@ -60,7 +63,7 @@ def read_answer(text: str) -> Files:
     if len(text) > MAX_ANSWER:
         raise Unusable(f"the answer is {len(text)} characters long")
     decoder = json.JSONDecoder(strict=False)
-    for start in (match.start() for match in re.finditer(r"\{", text)):
+    for start in (match.start() for match in itertools.islice(re.finditer(r"\{", text), MAX_BEGINNINGS)):
         try:
             document, _ = decoder.raw_decode(text, start)
         except (json.JSONDecodeError, RecursionError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -96,7 +97,8 @@ def read(text: str, author: str) -> Fix | str:
 
 def _data(name: str, text: str) -> str:
     """Quoted data; the marks inside it are broken so that it cannot end its own quotation."""
-    return f"{name}:\n<<<\n{text.replace('<<<', '< <<').replace('>>>', '> >>')}\n>>>"
+    broken = re.sub(r"<(?=<)|>(?=>)", r"\g<0> ", text)
+    return f"{name}:\n<<<\n{broken}\n>>>"
 
 
 def _ended(text: str) -> str:

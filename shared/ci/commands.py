@@ -60,7 +60,7 @@ def commands_of(document: Document) -> Iterator[Command]:
     for script in scripts_of(document):
         for text, path in script.items:
             start, column = document.position_of(path)
-            for line in text.replace("\\\n", " ").splitlines():
+            for line in text.replace("\\\n", "").splitlines():
                 start = _line_of(line, start, lines)
                 yield Command(line, PIPELINE, start, column, path)
 

@@ -22,7 +22,7 @@ PLATFORM_ARGS = frozenset(
 
 _VARIABLE = re.compile(r"\\\$|\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^}]*))?\})")
 _ARGUMENT = re.compile(r"(\w+)(?:=(\"[^\"]*\"|'[^']*'|\S*))?")
-_MOUNT_FROM = re.compile(r"--mount=\S*\bfrom=([^,\s]+)")
+_MOUNT_FROM = re.compile(r"--mount=\S*\bfrom=([^,\s]+)", re.IGNORECASE)
 _FLAG_FROM = re.compile(r"--from=(\S+)")
 
 

@@ -201,12 +201,12 @@ class _Reader:
         return items
 
     def _mapping(self, node: MappingNode, path: Path, depth: int) -> dict[str, Any]:
-        """The pairs in their order: as in Ruby's reader, `<<` hides equal keys above it, and those below hide it."""
+        """The pairs in their order: as in Ruby, `<<`, quoted or not, hides keys above it, those below hide it."""
         found: dict[str, Any] = {}
         own: set[str] = set()
         for key, value in node.pairs():
             name = key.value if isinstance(key, Scalar) else "<a key that is no text>"
-            if name == "<<" and isinstance(key, Scalar) and key.plain:
+            if name == "<<" and isinstance(key, Scalar) and key.tag != "tag:yaml.org,2002:str":
                 found |= self._merged(value, path, depth)
                 continue
             if name in own:

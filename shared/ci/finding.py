@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from shared.ci.secrets import masked
+
 if TYPE_CHECKING:
     from shared.ci.document import Document, Path
     from shared.events import Files
@@ -48,8 +50,10 @@ def with_line(finding: Finding, files: Files) -> str:
 
 
 def with_quote(finding: Finding, text: str) -> str:
-    """The finding and its line of this text, cut where long; the finding alone where it is empty."""
+    """The finding and its line of this text, cut where long; the finding alone where it is empty, or has a secret."""
+    if finding.rule == "policy-secret":
+        return str(finding)
     lines = text.splitlines()
-    line = lines[finding.line - 1].strip() if 0 < finding.line <= len(lines) else ""
+    line = masked(lines[finding.line - 1].strip()) if 0 < finding.line <= len(lines) else ""
     cut = line if len(line) <= QUOTE_LENGTH else f"{line[:QUOTE_LENGTH]}…"
     return f"{finding}\n    {cut}" if cut else str(finding)

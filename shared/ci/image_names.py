@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from shared.ci import variables
 from shared.ci.document import INPUT
 from shared.ci.finding import Finding, at
+from shared.ci.needs import listed
 from shared.ci.references import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from shared.ci.document import Document, Path
+
+# With so many sets of variables one job is looked at.
+SETS_LIMIT = 1_000
 
 
 def check_image_names(document: Document) -> Iterator[Finding]:
@@ -37,10 +42,10 @@ def objection(reference: str) -> str:
 def images_of_jobs(document: Document) -> Iterator[tuple[str, Path, str, str]]:
     """Job, path, name with its variables expanded, and why that did not succeed (or nothing), for each image used."""
     for name, job in document.resolved.items():
-        known = variables.of_job(_texts(job), document.variables)[:1]
         for key in ("image", "services"):
             for path, image in _named(job.get(key), document.origin_of(name, key)):
-                yield name, path, *variables.expand(image, known[0] if known else document.variables)
+                found = {variables.expand(image, known): None for known in _known(document, job)}
+                yield from ((name, path, *one) for one in found)
 
 
 def _named(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
@@ -54,8 +59,15 @@ def _named(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
             yield from _named(item, (*path, number))
 
 
-def _texts(job: Mapping[str, Any]) -> dict[str, Any]:
-    """The job with its own variables as text, as expansion wants them."""
-    own = job.get("variables")
-    pairs = own.items() if isinstance(own, dict) else ()
-    return {**job, "variables": {name: str(value) for name, value in pairs if isinstance(value, str | int | float)}}
+def _known(document: Document, job: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The variables with which a job may run: of each cell of a matrix, and over them those of each rule."""
+    whole = [document.variables, *({**document.variables, **own} for own in _of_rules(document.root.get("workflow")))]
+    cells = [cell for known in whole for cell in variables.of_job(job, known)]
+    changed = ({**cell, **own} for own in _of_rules(job) for cell in cells)
+    return list(itertools.islice(itertools.chain(cells, changed), SETS_LIMIT))
+
+
+def _of_rules(section: Any) -> list[dict[str, str]]:
+    """The variables of each rule of a job or of the workflow."""
+    rules = listed(section.get("rules")) if isinstance(section, dict) else []
+    return [variables.declared(rule["variables"]) for rule in rules if isinstance(rule, dict) and "variables" in rule]

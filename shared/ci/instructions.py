@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SIZE_LIMIT = 64_000
 
@@ -23,9 +26,10 @@ class Instruction(NamedTuple):
 
 
 def directives(text: str) -> dict[str, str]:
-    """The parser directives: comments of the form `# key=value` before anything else."""
+    """The parser directives: comments of the form `# key=value` before anything else but `#!`, which BuildKit skips."""
     found: dict[str, str] = {}
-    for line in _lines(text):
+    lines = _lines(text)
+    for line in lines[lines[:1] != [] and lines[0].startswith("#!") :]:
         match = _DIRECTIVE.match(line)
         if not match or match[1].lower() in found:
             break
@@ -35,30 +39,41 @@ def directives(text: str) -> dict[str, str]:
 
 def instructions(text: str) -> list[Instruction]:
     """The instructions in their order; comments, empty lines and the bodies of heredocs are left out."""
-    found: list[Instruction] = []
+    return [instruction for instruction, _ in _walk(text)]
+
+
+def heredocs(text: str) -> Iterator[Instruction]:
+    """Each line in the body of a heredoc, under the word of the instruction that opens it."""
+    for instruction, body in _walk(text):
+        yield from (Instruction(line, instruction.word, words) for line, words in body)
+
+
+def _walk(text: str) -> Iterator[tuple[Instruction, list[tuple[int, str]]]]:
+    """Each instruction with the lines of its heredocs, number (from 1) and text."""
     lines = _lines(text)
     escape = directives(text).get("escape", "\\")
     number = 0
     while number < len(lines):
         parts: list[str] = []
         start, number = _gather(lines, number, escape, parts)
-        word, _, rest = " ".join(parts).strip().partition(" ")
+        word, _, rest = "".join(parts).strip().partition(" ")
         if word:
-            found.append(Instruction(start, word.upper(), rest.strip()))
+            first = number
             number = _after_heredocs(lines, number, rest) if word.upper() in _WITH_HEREDOCS else number
-    return found
+            body = list(enumerate(lines[first:number], first + 1))
+            yield Instruction(start, word.upper(), rest.strip()), body
 
 
 def _gather(lines: list[str], number: int, escape: str, parts: list[str]) -> tuple[int, int]:
     """Append the text of one instruction to `parts`; its first line (from 1), and the number of the line after it."""
     start = number + 1
     while number < len(lines):
-        line = lines[number].replace("\t", " ").strip()
+        line = lines[number].replace("\t", " ").rstrip()
         number += 1
-        if line.startswith("#") or not line:
+        if line.lstrip().startswith("#") or not line:
             continue
         start = start if parts else number
-        parts.append(line.removesuffix(escape).strip())
+        parts.append(line.removesuffix(escape))
         if not line.endswith(escape):
             break
     return start, number

@@ -14,6 +14,7 @@ from shared.ci.policy import check_policy
 from shared.ci.rules import without
 from shared.ci.schema import check_schema
 from shared.ci.scripts import check_scripts
+from shared.ci.secrets import masked
 from shared.ci.semantics import check_semantics
 from shared.ci.stages import check_stages
 from shared.ci.undefined import check_variables
@@ -98,6 +99,7 @@ def errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The findings without repetitions, by file and line; the first two hundred."""
-    ordered = sorted(set(findings), key=lambda f: (f.file == DOCKERFILE, f.file, f.line, f.column, f.rule, f.message))
+    """The findings without repetitions and without secrets, by file and line; the first two hundred."""
+    safe = {replace(finding, message=masked(finding.message)) for finding in findings}
+    ordered = sorted(safe, key=lambda f: (f.file == DOCKERFILE, f.file, f.line, f.column, f.rule, f.message))
     return tuple(ordered[:FINDINGS_LIMIT])

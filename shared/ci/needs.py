@@ -25,6 +25,7 @@ class Need(NamedTuple):
     path: Path
     artifacts: bool
     optional: bool
+    plain: bool = False
 
 
 def check_needs(document: Document) -> Iterator[Finding]:
@@ -84,7 +85,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 def _need(entry: Any, path: Path) -> Need | None:
     if isinstance(entry, str):
-        return Need(entry, path, artifacts=False, optional=False)
+        return Need(entry, path, artifacts=False, optional=False, plain=True)
     elsewhere = not isinstance(entry, dict) or "pipeline" in entry or "project" in entry
     if elsewhere or not isinstance(entry.get("job"), str):
         return None
@@ -98,6 +99,10 @@ def _needs(document: Document, name: str, job: dict[str, Any]) -> Iterator[Findi
     for word, named in (("needs", needs), ("dependencies", dependencies)):
         for need in named:
             yield from _named(document, name, word, need)
+    plain = [need for need in needs if need.path[:-1] == document.origin_of(name, "needs") and need.plain]
+    for need in plain:
+        if need.job in {other.job for other in plain if other.path < need.path}:
+            yield at(document, need.path, "double-need", f"job {name!r}: needs names {need.job!r} twice")
     if job.get("needs") is not None:
         outside = [d for d in dependencies if d.job in document.jobs and d.job not in {need.job for need in needs}]
         for need in outside:

@@ -25,6 +25,8 @@ DEPTH_LIMIT = 100
 DOCUMENTS_LIMIT = 2
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# What GitLab decodes (Psych does), so that nobody could read what the file says.
+_BINARY = ("!binary", "tag:yaml.org,2002:binary")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _KEY_LINE = re.compile(r"\s*[\w.-]+:(?:\s|$)")
 # The mistakes whose cause is where the thing began, not where libyaml noticed that it does not end.
@@ -108,6 +110,8 @@ class _Builder:
         """Add one event to the tree."""
         if isinstance(event, ScalarEvent):
             line, column = _place(event)
+            if event.tag in _BINARY:
+                raise UnreadableError("a pipeline is text: the tag !!binary is not read", line, column)
             self._add(Scalar(event.value, not event.style, event.tag or "", line, column), event.anchor)
         elif isinstance(event, CollectionStartEvent):
             self._begin(event)

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from shared.ci.commands import Command, commands_of
-from shared.ci.dockerfile import instructions
 from shared.ci.dockerfile_images import dockerfile_images
-from shared.ci.finding import DOCKERFILE, Finding, at
+from shared.ci.executed import assigned, executed, forms, known_to
+from shared.ci.finding import DOCKERFILE, PIPELINE, Finding, at
 from shared.ci.forbidden import PRIVILEGED_IMAGE, SECRET_USED, downloaded_and_run, objections
 from shared.ci.image_names import images_of_jobs, objection
+from shared.ci.instructions import Instruction, heredocs, instructions
 from shared.ci.needs import listed
 from shared.ci.predefined import GITLAB, SETTABLE
 from shared.ci.private_names import is_private
 from shared.ci.published import check_published
 from shared.ci.rules import reason
-from shared.ci.secrets import secret_in
+from shared.ci.secrets import environment_of, secret_in
 from shared.ci.stages import JOBS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from shared.ci.commands import Command
     from shared.ci.document import Document, Path
     from shared.events import Files
+
+# What the runner takes for no (Go's strconv.ParseBool); what is in a variable, or in a list, may be yes.
+OFF = frozenset({"false", "0", "f", "", "none"})
 
 
 def check_policy(document: Document, files: Files, registry: str | None) -> Iterator[Finding]:
@@ -33,11 +38,11 @@ def check_policy(document: Document, files: Files, registry: str | None) -> Iter
 
 def pipeline_policy(document: Document, registry: str | None) -> Iterator[Finding]:
     """Every finding of the house rules over the pipeline."""
-    commands: dict[str, list[Command]] = {}
-    for command in commands_of(document):
-        commands.setdefault(str(command.path[0]), []).append(command)
+    commands = executed(document)
     yield from _images(document, registry)
-    yield from _commands(commands)
+    for top, of_one in commands.items():
+        yield from _commands(of_one, known_to(document, top))
+    yield from _in_clear(document.text, PIPELINE)
     for path, section in _sections(document):
         for name, value in section.items():
             yield from _variable(document, (*path, name), name, value)
@@ -46,6 +51,8 @@ def pipeline_policy(document: Document, registry: str | None) -> Iterator[Findin
         yield from check_published(document, name, job, commands.get(name, ()))
         if "trigger" in job:
             yield at(document, (name, "trigger"), "policy-trigger", f"job {name!r}: {reason('policy-trigger')}")
+    if document.header:
+        yield at(document, (), "policy-include", f"spec: a value from elsewhere: {reason('policy-include')}")
     for path in [("include",)] if "include" in document.root else _steps(document):
         yield at(document, path, "policy-include", f"{path[-1]}: {reason('policy-include')}")
 
@@ -75,13 +82,39 @@ def _image_objection(reference: str, problem: str, registry: str | None) -> tupl
     return None
 
 
-def _commands(commands: dict[str, list[Command]]) -> Iterator[Finding]:
-    for of_one in commands.values():
-        secrets_near = any(SECRET_USED.search(command.text) for command in of_one)
-        for command in of_one:
-            for rule, what in objections(command.text, secrets_near=secrets_near):
-                yield Finding(rule, "error", command.file, command.line, command.column, what)
-        yield from _downloads(of_one)
+def _commands(commands: list[Command], variables: Mapping[str, str]) -> Iterator[Finding]:
+    """Findings about the commands of one job, which know each other's variables."""
+    texts = [command.text for command in commands]
+    secrets_near = any(map(SECRET_USED.search, texts))
+    known = {**variables, **assigned(texts)}
+    for command in commands:
+        for rule, what in _objections(command.text, known, secrets_near=secrets_near):
+            yield Finding(rule, "error", command.file, command.line, command.column, what)
+    yield from _downloads(commands)
+
+
+def _objections(text: str, known: Mapping[str, str], *, secrets_near: bool) -> Iterator[tuple[str, str]]:
+    """Rule and sentence for each rule that a command breaks, as written or as the shell will see it."""
+    said: set[str] = set()
+    for form in forms(text, known):
+        for rule, what in _judged(form, secrets_near=secrets_near):
+            # A value that only the expanded form has is judged where it is written.
+            if rule not in said and (form is text or rule != "policy-secret"):
+                said.add(rule)
+                yield rule, what
+
+
+@lru_cache(maxsize=2_048)
+def _judged(command: str, *, secrets_near: bool) -> tuple[tuple[str, str], ...]:
+    """The objections to a command; many jobs may run the same."""
+    return tuple(objections(command, secrets_near=secrets_near))
+
+
+def _in_clear(text: str, file: str) -> Iterator[Finding]:
+    """Findings about lines with a secret in clear, wherever it stands: in a comment, a label, a heredoc."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if secret_in(line):
+            yield Finding("policy-secret", "error", file, number, 1, reason("policy-secret"))
 
 
 def _downloads(commands: list[Command]) -> Iterator[Finding]:
@@ -112,7 +145,7 @@ def _sections(document: Document) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 def _variable(document: Document, path: Path, name: str, value: Any) -> Iterator[Finding]:
     text = value.get("value") if isinstance(value, dict) else value
-    if name in ("CI_DEBUG_TRACE", "CI_DEBUG_SERVICES") and str(text).lower() in ("true", "1"):
+    if name in ("CI_DEBUG_TRACE", "CI_DEBUG_SERVICES") and str(text).lower() not in OFF:
         yield at(document, path, "policy-debug-trace", f"{name}: {reason('policy-debug-trace')}")
     elif name in GITLAB - SETTABLE:
         yield at(document, path, "policy-protected-variable", f"{name}: {reason('policy-protected-variable')}")
@@ -134,6 +167,9 @@ def _job(document: Document, name: str, job: dict[str, Any]) -> Iterator[Finding
     written = document.origin_of(name, "rules")
     rules = enumerate(listed(job.get("rules")))
     places += [(rule, (*written, number)) for number, rule in rules if isinstance(rule, dict)]
+    if name in JOBS and places[1:] and all(place.get("when") == "never" for place, _ in places[1:]):
+        message = f"job {name!r}: each rule says when: never: {reason('policy-manual-job')}"
+        yield at(document, written, "policy-manual-job", message)
     for place, path in places if name in JOBS else ():
         if place.get("allow_failure"):
             message = f"job {name!r}: allow_failure: {reason('policy-allow-failure')}"
@@ -149,14 +185,39 @@ def dockerfile_policy(text: str, registry: str | None) -> Iterator[Finding]:
         found = _image_objection(use.reference, use.problem, registry)
         if found:
             yield Finding(found[0], "error", DOCKERFILE, use.line or 1, 1, f"{use.used_by}: {found[1]}")
+    runs = list(_runs(text))
     secrets_near = bool(SECRET_USED.search(text))
-    runs = [one for one in instructions(text) if one.word in ("RUN", "CMD", "ENTRYPOINT")]
+    known = {**_environment(text), **assigned(one.rest for one in runs)}
     for line, _, rest in runs:
-        for rule, what in objections(rest, secrets_near=secrets_near):
+        for rule, what in _objections(rest, known, secrets_near=secrets_near):
             yield Finding(rule, "error", DOCKERFILE, line, 1, what)
     for number in downloaded_and_run([one.rest for one in runs]):
         what = f"{runs[number].rest[:80]!r}: {reason('policy-download-to-shell')}"
         yield Finding("policy-download-to-shell", "error", DOCKERFILE, runs[number].line, 1, what)
+    yield from _in_clear(text, DOCKERFILE)
     for line, word, rest in instructions(text):
-        if word in ("ENV", "ARG") and secret_in(rest.partition("=")[2].strip("\"'"), rest.partition("=")[0]):
+        if word in ("ENV", "ARG") and any(secret_in(value, name) for name, value in environment_of(rest)):
             yield Finding("policy-secret", "error", DOCKERFILE, line, 1, f"{word}: {reason('policy-secret')}")
+
+
+def _runs(text: str) -> Iterator[Instruction]:
+    """What a build or its image runs, with the lines of heredocs; a download by ADD as the command that it is."""
+    for one in instructions(text):
+        if one.word in ("RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK", "ONBUILD", "SHELL"):
+            yield one
+        elif one.word == "ADD" and "://" in one.rest and "--checksum=" not in one.rest:
+            *sources, target = _plain(one.rest)
+            yield from (one._replace(rest=f"curl -o {target.rstrip('/')} {source}") for source in sources)
+    yield from heredocs(text)
+
+
+def _plain(rest: str) -> list[str]:
+    """The sources and the target of an ADD, in either form, without its flags."""
+    words = [word for word in rest.strip("[]").replace(",", " ").split() if not word.startswith("--")]
+    return [word.strip("\"'") for word in words] or [""]
+
+
+def _environment(text: str) -> dict[str, str]:
+    """The variables that ENV and ARG define."""
+    found = (one.rest for one in instructions(text) if one.word in ("ENV", "ARG"))
+    return {name: value for rest in found for name, value in environment_of(rest)}

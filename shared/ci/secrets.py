@@ -16,9 +16,9 @@ _SECRET_NAME = re.compile(r"(?:TOKEN|PASSWORD|PASSWD|SECRET|API_?KEY|PRIVATE_KEY
 # Long, with letters and digits: no word that a test database has as its password.
 _RANDOM = re.compile(r"(?=.*[0-9])(?=.*[a-zA-Z])[\w+/=.!@#%^&*-]{16,}", re.ASCII)
 
-_VARIABLE = r"\$\{?\w{0,60}(?:TOKEN|PASSWORD|PASSWD|SECRET|_KEY\b|CREDENTIAL)"
+_VARIABLE = r"\$\{?\w{0,60}(?:TOKEN|PASSWORD|PASSWD|SECRET|_KEY\b|CREDENTIAL|_JWT|CI_REPOSITORY_URL)"
 _PRINTED = re.compile(
-    rf"(?:^|[\s(`])(?:(?:echo|printf)\b|cat\s*<<<)[^;&|]{{0,1000}}{_VARIABLE}"
+    rf"(?:^|[\s(`])(?:(?:echo|printf)\b|(?:cat|tee)\b[^;&|<]{{0,100}}<<<)[^;&|]{{0,1000}}{_VARIABLE}"
     r"[^;&|]{0,1000}(?P<rest>\|[^;&]{0,1000}|)",
     re.ASCII,
 )
@@ -29,14 +29,17 @@ _CALLED = r"(?:^|[\s;&|(`\"'/])"
 _DOMAIN = r"(?:(?:[a-z0-9-]+\.)+[a-z]{2,}|\d{1,3}(?:\.\d{1,3}){3})"
 _SENDS = re.compile(
     rf"{_CALLED}(?:curl|wget|https?|xh)\s.{{0,2000}}?(?://(?:[^\s/@]*@)?{_DOMAIN}|\s[\"']?{_DOMAIN}[/:?])"
-    rf"|{_CALLED}(?:nc|ncat|netcat|socat|telnet|nslookup|dig|host|ping|ssh|scp|s?ftp)\s.{{0,2000}}?\b{_DOMAIN}"
+    rf"|{_CALLED}(?:nc|ncat|netcat|socat|telnet|nslookup|dig|host|ping|ssh|scp|s?ftp|rsync)\s.{{0,2000}}?\b{_DOMAIN}"
     r"|/dev/(?:tcp|udp)/",
     re.IGNORECASE | re.DOTALL,
 )
 _TALKS = re.compile(
-    rf"{_CALLED}(?:curl|wget|https?|xh|nc|ncat|netcat|socat|telnet|nslookup|dig|host|ping|ssh|scp|s?ftp)\s|/dev/(?:tcp|udp)/"
+    rf"{_CALLED}(?:curl|wget|https?|xh|nc|ncat|netcat|socat|telnet|nslookup|dig|host|ping|ssh|scp|s?ftp|rsync)\s|/dev/(?:tcp|udp)/"
 )
+# A secret as the user or the password of an address whose host is written out.
+_IN_ADDRESS = re.compile(rf"://[^\s/@]{{0,200}}{_VARIABLE}[^\s/@]{{0,200}}@{_DOMAIN}", re.ASCII)
 _WRITTEN = re.compile(r"(?:>>?|\btee\b(?:\s+-a)?)\s*[\"']?(?P<file>[\w./-]+)")
+_PAIR = re.compile(r"(?<!\S)(\w+)=(\"[^\"]*\"|'[^']*'|\S*)", re.ASCII)
 _SUBSTITUTION = re.compile(r"\$\([^()]*\)")
 
 
@@ -47,6 +50,13 @@ def secret_in(text: str, name: str = "") -> bool:
     return bool(_SECRET_NAME.search(name.strip())) and "$" not in text and bool(_RANDOM.fullmatch(text.strip()))
 
 
+def environment_of(rest: str) -> list[tuple[str, str]]:
+    """Name and value of each pair of an ENV or ARG, the old form `ENV NAME value` too."""
+    pairs = [(match[1], match[2].strip("\"'")) for match in _PAIR.finditer(rest)]
+    name, blank, value = rest.partition(" ")
+    return [(name, value.strip())] if blank and "=" not in name else pairs
+
+
 def masked(text: str) -> str:
     """The text with a variable's name in the place of what only a secret looks like."""
     return _PASSWORD_IN_URL.sub("https://${REMOVED_SECRET}@", _TOKENS.sub("${REMOVED_SECRET}", text))
@@ -54,6 +64,8 @@ def masked(text: str) -> str:
 
 def sends_secret(command: str) -> bool:
     """Whether a command gives a variable named like a secret to a host that is written out, not in a variable."""
+    if _IN_ADDRESS.search(command):
+        return True
     return bool(_TALKS.search(command) and _SECRET.search(command) and _SENDS.search(command))
 
 

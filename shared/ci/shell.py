@@ -13,7 +13,7 @@ from shared.ci.shell_words import BrokenError, GivenUpError, Words
 
 _SEPARATOR = re.compile(r";;&|;;|;&|&&|\|\||\|&|[;&|]")
 _KEYWORD = re.compile(
-    r"(?:if|then|elif|else|fi|for|while|until|select|do|done|case|esac|function|time|in|[!{}])(?![^\s;&|()<>])"
+    r"(?:if|then|elif|else|fi|for|while|until|select|do|done|case|esac|function|time|coproc|in|[!{}])(?![^\s;&|()<>])"
 )
 _REDIRECTION = re.compile(r"(?:\d+|&|\{\w+\})?(?:<<<|<<-?|<>|<&|>>|>&|>\||&>>?|[<>])")
 _NO_OPENER = {
@@ -124,6 +124,9 @@ class _Reader(Words):
             self._words(first=True)
 
     def _compound(self, word: str) -> None:
+        if word == "coproc":
+            # What follows may be a name and then a command: only bash tells.
+            raise GivenUpError
         if word in ("!", "time"):
             self.blanks()
             if self.at < len(self.text) and self.text[self.at] not in "\n;)":

@@ -43,7 +43,9 @@ _SETTINGS = re.compile(r"TOKEN|PASS|SECRET|KEY|USER|LOGIN|CREDENTIAL|WEBHOOK|CER
 _QUOTED = re.compile(r"'[^'\n]*'")
 # What may define variables that are seen nowhere.
 _SOURCED = re.compile(
-    r"(?:^|[\s;&|('\"])(?:source|\.|eval|set\s+-a)\s|\bdotenv\b|export\s+[\"']?\$|\$env:", re.MULTILINE
+    r"(?:^[ \t-]*|[\[,:;&|(][ \t]*|\b(?:then|do|else)[ \t]+)[\"']?(?:source|\.|eval|set[ \t]+-a)[ \t]+\S"
+    r"|\bdotenv\b|export\s+[\"']?\$|\$env:",
+    re.MULTILINE,
 )
 _EXPANDED = ("image", "services", "variables", "environment", "cache", "artifacts", "tags", "resource_group", "release")
 

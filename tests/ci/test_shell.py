@@ -75,6 +75,11 @@ def test_what_bash_refuses_is_refused(script: str) -> None:
         assert subprocess.run([BASH, "-n"], input=script, text=True, capture_output=True, check=False).returncode
 
 
+def test_a_coprocess_is_left_alone() -> None:
+    """Bash knows it, sh does not."""
+    assert objection("coproc { cat; }\necho x") is None
+
+
 def test_a_script_with_everything_is_read() -> None:
     """Functions, loops, heredocs, substitutions, tests and arithmetic; bash is of the same mind."""
     assert objection(GOOD) is None

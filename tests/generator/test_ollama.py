@@ -211,3 +211,13 @@ async def test_the_rules_are_no_model() -> None:
     """LLM_PROVIDER=rules asks nobody."""
     async with connect_model(ModelSettings(llm_provider="rules")) as model:
         assert model is None
+
+
+async def test_a_password_in_the_address_is_not_told() -> None:
+    """Errors go into events and logs; the server's address stands in them without its user."""
+    given = ModelSettings(llm_provider="ollama", ollama_url="http://me:hunter2@127.0.0.1:9", llm_retries=0)
+    async with connect_model(given) as model:
+        assert model is not None
+        with pytest.raises(Retry, match=r"at http://127\.0\.0\.1:9 does not answer") as told:
+            await said(model)
+    assert "hunter2" not in str(told.value)

@@ -73,7 +73,7 @@ def test_what_says_most_comes_first() -> None:
     files = {
         "README.md": b"# shop",
         "Dockerfile": b"FROM python",
-        ".gitlab-ci.yml": b"stages: []",
+        ".gitlab-ci.yml": b"variables: {T: glpat-abcdefghij0123456789}",
         "web.py": b"app = 1",
         "requirements.txt": b"flask",
         "poetry.lock": b"lock",
@@ -84,6 +84,7 @@ def test_what_says_most_comes_first() -> None:
     shown = excerpts.excerpts(Snapshot("0" * 40, tree, files), analysis)
     assert list(shown)[:4] == ["requirements.txt", "web.py", ".gitlab-ci.yml", "Dockerfile"]
     assert "poetry.lock" not in shown
+    assert "glpat" not in "".join(shown.values())
     assert not excerpts.is_read("docs/deep/er/main.py")
 
 

@@ -96,6 +96,7 @@ async def test_the_request_asks_for_the_schema() -> None:
     ("status", "body", "error", "said"),
     [
         (401, '{"error": {"message": "Incorrect API key", "type": "invalid"}}', Reject, "Incorrect API key"),
+        (403, '{"error": "key sk-abcdefghijklmnopqrstuvwx is out"}', Reject, "key \\$.REMOVED_SECRET. is out"),
         (404, '{"error": "model not found"}', Reject, "has no model qwen3$"),
         (400, "context length exceeded", Reject, "context length exceeded"),
         (429, '{"error": {"message": "slow down"}}', Retry, "busy \\(429\\): slow down"),

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
+from shared.ci.secrets import masked
 from shared.errors import Reject, Retry
 
 if TYPE_CHECKING:
@@ -41,7 +43,13 @@ async def connected(
         raise Reject(f"{setting} is {url!r}; it begins with http:// or https://")
     limits = httpx.Timeout(timeout, connect=CONNECT_SECONDS)
     async with httpx.AsyncClient(base_url=url, timeout=limits, headers=headers) as client:
-        yield Server(kind, url, model, timeout, client)
+        yield Server(kind, shown(url), model, timeout, client)
+
+
+def shown(url: str) -> str:
+    """The address as it may stand in a log or an event: without user, password and query."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 @asynccontextmanager
@@ -117,6 +125,7 @@ def refusal(server: Server, answer: httpx.Response, body: bytes) -> Retry | Reje
         words = _words(json.loads(body)["error"])
     except (ValueError, KeyError, TypeError):
         words = body.decode(errors="replace")[:200]
+    words = masked(words)
     if status == httpx.codes.NOT_FOUND:
         pull = f"; run: ollama pull {server.model}" if kind == "Ollama" else ""
         return Reject(f"{kind} at {server.url} has no model {server.model}{pull}", evidence=words)
