@@ -7,9 +7,11 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 
 from shared.errors import GreenrunError, Retry
+from shared.settings import wrong
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -17,7 +19,11 @@ if TYPE_CHECKING:
 # A run (or a source) failed; a wrong call; something outside is not available.
 FAILED, USAGE, UNAVAILABLE = 1, 2, 3
 
-errors = Console(stderr=True)
+errors = Console(stderr=True, soft_wrap=True)
+
+
+class WrongCall(GreenrunError):  # noqa: N818 - named by what it is, as those of shared.errors
+    """What was asked for cannot be, whatever the system does: a name that nothing has, a file that cannot be read."""
 
 
 def finish(work: Coroutine[Any, Any, Any]) -> Any:
@@ -26,10 +32,21 @@ def finish(work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run(work)
     except Retry as error:
         raise fail(UNAVAILABLE, str(error)) from error
+    except WrongCall as error:
+        raise fail(USAGE, str(error)) from error
     except GreenrunError as error:
         raise fail(FAILED, str(error)) from error
+    except ValidationError as error:
+        raise refused(error) from error
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def refused(error: ValidationError) -> typer.Exit:
+    """The exit for settings that are wrong; raise it. Whatever else pydantic refuses is a mistake here, and raised."""
+    if not error.title.endswith("Settings"):
+        raise error
+    return fail(USAGE, wrong(error))
 
 
 def stop_signal() -> asyncio.Event:

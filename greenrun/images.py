@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from greenrun.exits import FAILED, USAGE, errors, fail, finish
+from greenrun.exits import FAILED, errors, finish, refused
 from greenrun.place import values
 
 if TYPE_CHECKING:
@@ -136,8 +136,7 @@ def _settings() -> Settings:
     try:
         return Settings(**values())
     except ValidationError as error:
-        said = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
-        raise fail(USAGE, said) from error
+        raise refused(error) from error
 
 
 def _names(settings: Settings) -> Names:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from greenrun import child, embedded
+from greenrun.exits import WrongCall
 from sandbox.gitlab.server import serve as serve_gitlab
 from sandbox.registry import serve_registry, serve_upstream
 from shared import logging
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 SERVICES = tuple(row.service for row in TOPOLOGY)
 PORTS = {"nats": 4222, "chroma": 8000, "registry": 5001, "upstream": 5002, "gitlab": 8929, "gateway": 8080}
 STATE_FILE = "up.json"
+LAST_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,7 @@ class Parts:
         ):
             if variable.lower() not in given and not os.environ.get(variable):
                 values |= await begin(values)
-        port = int(os.environ.get("GATEWAY_PORT") or embedded.free_port(self._ports["gateway"]))
-        values.setdefault("gateway_port", port)
+        values.setdefault("gateway_port", _port("GATEWAY_PORT") or embedded.free_port(self._ports["gateway"]))
         self.names["gateway"] = f"http://{embedded.LOOPBACK}:{values['gateway_port']}"
         for name, made in (("portal_url", self.names["gateway"]), ("webhook_secret", self._webhook_secret())):
             if not os.environ.get(name.upper()):
@@ -174,6 +175,14 @@ class Parts:
         return values
 
 
+def _port(variable: str) -> int:
+    """The port that the variable names, 0 where it is not set; WrongCall where it is no port."""
+    given = os.environ.get(variable) or "0"
+    if not (given.isdecimal() and int(given) <= LAST_PORT):
+        raise WrongCall(f"{variable} is {given!r}; it is the number of a port, such as 8080")
+    return int(given)
+
+
 def load(name: str) -> Service[Any, Any]:
     """The service of that name."""
     service: Service[Any, Any] = import_module(f"services.{name}.service").service
@@ -184,10 +193,10 @@ def load(name: str) -> Service[Any, Any]:
 async def _in_this_process(values: Mapping[str, Any], _home: Path) -> AsyncIterator[None]:
     """All services as tasks; one that dies of an error ends the others and its error is raised here."""
     stop = asyncio.Event()
-    services = [load(name) for name in SERVICES]
+    # All settings first: where those of one service are wrong, no other has begun.
+    services = [(service, service.settings(**values)) for service in map(load, SERVICES)]
     tasks = [
-        asyncio.create_task(serve(service, service.settings(**values), stop=stop), name=service.name)
-        for service in services
+        asyncio.create_task(serve(service, settings, stop=stop), name=service.name) for service, settings in services
     ]
     try:
         await _alive(tasks)

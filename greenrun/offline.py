@@ -9,7 +9,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from greenrun.exits import FAILED, USAGE, fail, finish
+from greenrun.exits import FAILED, USAGE, fail, finish, refused
 
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object a line")]
 Sources = Annotated[list[str], typer.Argument(metavar="SOURCE...", help="URLs of repositories, or folders")]
@@ -53,7 +53,7 @@ def generate(
     try:
         settings = Settings(**{name: value for name, value in chosen.items() if value is not None})
     except ValidationError as error:
-        raise fail(USAGE, "; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())) from error
+        raise refused(error) from error
     if finish(print_all(sources, Options(ref, subfolder, out, as_json), settings)):
         raise typer.Exit(FAILED)
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import httpx
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from greenrun.exits import UNAVAILABLE, USAGE, fail, finish, stop_signal
+from greenrun.exits import UNAVAILABLE, USAGE, fail, finish, refused, stop_signal
 from greenrun.place import values
 from shared.settings import GitLabSettings
 
@@ -106,7 +107,10 @@ def _spoken(fault: dict[str, Any]) -> str:
 
 def _ask(method: str, **given: Any) -> Any:
     """The answer of the sandbox's GitLab, the one that runs here or that GITLAB_URL and GITLAB_TOKEN name."""
-    settings = GitLabSettings(**values())
+    try:
+        settings = GitLabSettings(**values())
+    except ValidationError as error:
+        raise refused(error) from error
     with _translated(settings.gitlab_url), httpx.Client(timeout=SECONDS) as client:
         token = settings.gitlab_token.get_secret_value()
         body = {key: value for key, value in given.items() if value is not None}

@@ -213,7 +213,7 @@ def _early(analysis: Analysis, early: Mapping[str, Any] | None) -> dict[str, Any
 
 
 def _copied_first(analysis: Analysis, manifests: list[str]) -> list[str]:
-    """What is copied before the dependencies are installed: these manifests, the whole source where one is not there."""
+    """What is copied before the dependencies are installed: these manifests, the whole source where one is missing."""
     certain = {path for path in manifests if "*" not in path}
     if analysis.manifests and not certain <= set(analysis.manifests):
         return [analysis.root or "."]
