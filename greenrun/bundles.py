@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from greenrun.exits import WrongCall
 from services.seeder.copying import Places
 from services.seeder.service import copier_of
 from shared.adapters.bundle import Layout, Packed
@@ -92,7 +93,7 @@ async def import_all(bundle: Path, settings: Settings, say: Say) -> Carried:
     Raises Reject, before anything is written, where the bundle is not whole.
     """
     if not bundle.is_file():
-        raise GreenrunError(f"there is no file {bundle}")
+        raise WrongCall(f"there is no file {bundle}")
     with _scratch(bundle) as scratch:
         layout = Layout(scratch)
         await asyncio.to_thread(layout.read, bundle)

@@ -20,14 +20,17 @@ from rich.console import Console
 from rich.table import Table
 
 from greenrun import images, offline, sandbox, templates, view, webhook
-from greenrun.exits import FAILED, UNAVAILABLE, USAGE, fail, finish, stop_signal
+from greenrun.exits import FAILED, UNAVAILABLE, USAGE, WrongCall, fail, finish, stop_signal
 from greenrun.follow import follow, record_json
 from greenrun.place import running_log, values
 from shared.errors import GreenrunError
 from shared.events import RepoSubmitted, RunCancelled, Submission
 from shared.history import fold
+from shared.settings import plain
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from shared.bus import Bus, Recorded
     from shared.history import Run
 
@@ -104,7 +107,9 @@ def submit(
             {"repo_url": url, "merge_request": merge_request, "skip_ci": skip_ci, **wanted}
         )
     except ValidationError as error:
-        raise fail(USAGE, "; ".join(e["msg"] for e in error.errors())) from error
+        raise fail(USAGE, "; ".join(_said(e) for e in error.errors())) from error
+    if not _is_address(submission.repo_url):
+        raise fail(USAGE, f"{url} is not the address of a repository, such as https://gitlab.example.com/shop/web.git")
     finish(_submit(submission, watch=watch, as_json=as_json))
 
 
@@ -260,11 +265,23 @@ async def _events(run_id: str | None, *, as_json: bool) -> None:
 
 
 async def _history(bus: Bus, run_id: str) -> list[Recorded]:
-    """The events of a run; GreenrunError where there is no such run."""
+    """The events of a run; WrongCall where there is no such run."""
     records = await bus.history(run_id) if run_id.isalnum() else []
     if not any(isinstance(recorded.event, RepoSubmitted) for recorded in records):
-        raise GreenrunError(f"there is no run {run_id}; 'greenrun runs' lists them")
+        raise WrongCall(f"there is no run {run_id}; 'greenrun runs' lists them")
     return records
+
+
+def _is_address(url: str) -> bool:
+    from shared.adapters.git import SCP_LIKE  # noqa: PLC0415 - what it needs takes time to load
+
+    return "://" in url or SCP_LIKE.fullmatch(url) is not None
+
+
+def _said(problem: ErrorDetails) -> str:
+    """What is wrong with a submission; the message of a validator names its field itself."""
+    message = plain(problem["msg"])
+    return message if message != problem["msg"] else f"{'.'.join(map(str, problem['loc']))}: {message}"
 
 
 def _print_json(document: Any) -> None:

@@ -49,6 +49,15 @@ def refused(error: ValidationError) -> typer.Exit:
     return fail(USAGE, wrong(error))
 
 
+def why(error: OSError | UnicodeDecodeError) -> str:
+    """Why a file cannot be read, without its name and without Python's words."""
+    return (
+        f"byte {error.start + 1} is not UTF-8"
+        if isinstance(error, UnicodeDecodeError)
+        else error.strerror or str(error)
+    )
+
+
 def stop_signal() -> asyncio.Event:
     """Set by Ctrl-C or SIGTERM."""
     stop = asyncio.Event()

@@ -123,8 +123,8 @@ async def test_a_failed_run_exits_with_one_and_says_why(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("show", "01NOBODY"), 1, "there is no run 01NOBODY"),
-        (("watch", "*.>"), 1, "there is no run"),
+        (("show", "01NOBODY"), 2, "there is no run 01NOBODY"),
+        (("watch", "*.>"), 2, "there is no run"),
         (("submit", "https://user:secret@gitlab.example/a/b"), 2, "carries credentials"),
         (("submit", ""), 2, "at least 1 character"),
     ],

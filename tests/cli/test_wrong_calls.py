@@ -56,3 +56,35 @@ def test_the_gateways_port_is_a_number(tmp_path: Path) -> None:
     """`greenrun up` refuses a port that is none."""
     taken = {"NATS_URL": "nats://127.0.0.1:1", "CHROMADB_HOST": "x", "NEXUS_REGISTRY": "x", "GITLAB_URL": "http://x"}
     assert sentence(called(tmp_path, "up", **taken, GATEWAY_PORT="http")).startswith("GATEWAY_PORT is 'http'; ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("submit shop", "shop is not the address of a repository"),
+        ("submit https://git/x.git --author me", "author is a name with an address"),
+        ("submit https://git/x.git --branch a..b", "'a..b' is no name of a branch"),
+        ("generate . --out FILE", "cannot be written: File exists"),
+        ("templates add none.yml Dockerfile --like .", "none.yml cannot be read: No such file or directory"),
+        ("templates import none.jsonl", "none.jsonl cannot be read: No such file or directory"),
+        ("images list --list none.txt", "none.txt cannot be read: No such file or directory"),
+        ("images list --folder .", " has neither .gitlab-ci.yml nor Dockerfile"),
+        ("images import none.tar", "there is no file none.tar"),
+        ("images build", "images has no folder with a Dockerfile; choose another folder"),
+    ],
+)
+def test_a_call_that_cannot_be_ends_with_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, said: str
+) -> None:
+    """What is named and is not there, and what has the wrong form, is the caller's mistake: no run has failed."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FILE").write_text("print('taken')\n")
+    (tmp_path / "app.py").write_text("print('hello')\n")
+    assert said in sentence(called(tmp_path / "home", *arguments.split()))
+
+
+def test_a_provider_that_is_none_is_refused(tmp_path: Path) -> None:
+    """The names that there are stand in the message."""
+    done = called(tmp_path, "generate", ".", "--provider", "oracle")
+    assert done.exit_code == 2
+    assert "claude-code" in done.stderr
