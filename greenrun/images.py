@@ -50,7 +50,9 @@ def list_all(
         found = [_row(image, manifest) for image, manifest in rows]
         console.print_json(json.dumps([*found, *(image.model_dump(mode="json") for image in refused)]))
         return
-    table = Table("image", "in the registry as", "state", "used by", box=None)
+    table = Table(box=None)
+    for column in ("image", "in the registry as", "state", "used by"):
+        table.add_column(column, overflow="fold")
     for image, manifest in rows:
         state = Text("present", style="green") if manifest else Text("missing", style="red")
         table.add_row(Text(image.source), Text(image.target), state, Text(", ".join(image.used_by)))

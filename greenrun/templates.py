@@ -46,7 +46,9 @@ def list_all(
     if as_json:
         console.print_json(json.dumps([_summary(one) for one in found]))
         return
-    table = Table("id", "language", "framework", "version", "packages by", "stages", "collection", box=None)
+    table = Table(box=None)
+    for column in ("id", "language", "framework", "version", "packages by", "stages", "collection"):
+        table.add_column(column, no_wrap=column == "id")
     for one in found:
         row = (one.id, one.language, one.framework, one.version, one.package_manager, one.stages_count, one.collection)
         table.add_row(*(Text(str(cell)) if cell is not None else "" for cell in row))

@@ -38,7 +38,7 @@ def install(
     if not settings.webhook_secret.get_secret_value():
         raise fail(USAGE, "set WEBHOOK_SECRET, here and for the gateway; without it nobody could trust a webhook")
     done = finish(_install(settings, project, verify=verify))
-    console.print(f"{done} in {project}: pipeline events go to {settings.webhook_url}", highlight=False)
+    console.print(f"{done} in {project}: pipeline events go to {settings.webhook_url}", highlight=False, soft_wrap=True)
 
 
 async def _install(settings: Settings, project: str, *, verify: bool) -> str:

@@ -88,3 +88,8 @@ def test_a_provider_that_is_none_is_refused(tmp_path: Path) -> None:
     done = called(tmp_path, "generate", ".", "--provider", "oracle")
     assert done.exit_code == 2
     assert "claude-code" in done.stderr
+
+
+def test_the_help_says_what_stands_in_the_commit(tmp_path: Path) -> None:
+    """Square brackets are no markup there."""
+    assert "[skip ci]" in called(tmp_path, "submit", "--help", COLUMNS="200").stdout
