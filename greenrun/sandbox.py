@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from greenrun.exits import UNAVAILABLE, USAGE, fail, finish, refused, stop_signal
+from greenrun.exits import UNAVAILABLE, USAGE, WrongCall, fail, finish, refused, stop_signal, why
 from greenrun.place import values
 from shared.settings import GitLabSettings
 
@@ -35,7 +35,7 @@ def gitlab(
     *,
     data: Annotated[Path, typer.Option(help="folder for repositories and pipelines")],
     token: Annotated[str, typer.Option(help="the access token that it accepts", envvar="GITLAB_TOKEN")],
-    port: Annotated[int, typer.Option(help="port on 127.0.0.1; 0 takes a free one")] = 8929,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port on 127.0.0.1; 0 takes a free one")] = 8929,
     registry: Annotated[str | None, typer.Option(help="host:port of the registry that jobs pull from")] = None,
     executor: Annotated[
         ModeName, typer.Option(help="jobs are checked, run with bash on this machine, or run in containers")
@@ -56,8 +56,14 @@ async def _gitlab(
 
     stop, mode = stop_signal(), Mode(executor)
     started = serve(port=port, data=data, token=token, registry=registry, executor=mode, passed=passed)
-    async with started as server:
-        console.print(f"GitLab (sandbox) at {server.url}, its data in {data}, jobs: {mode}  (Ctrl-C ends)")
+    async with AsyncExitStack() as stack:
+        try:
+            server = await stack.enter_async_context(started)
+        except OSError as error:
+            where = f"on port {port} with its data in {data}"
+            raise WrongCall(f"the sandbox's GitLab cannot start {where}: {why(error)}") from error
+        told = f"GitLab (sandbox) at {server.url}, its data in {data}, jobs: {mode}  (Ctrl-C ends)"
+        console.print(told, soft_wrap=True)
         await stop.wait()
 
 

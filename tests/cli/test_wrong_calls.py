@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import socket
 from pathlib import Path
 
 import pytest
@@ -93,3 +95,30 @@ def test_a_provider_that_is_none_is_refused(tmp_path: Path) -> None:
 def test_the_help_says_what_stands_in_the_commit(tmp_path: Path) -> None:
     """Square brackets are no markup there."""
     assert "[skip ci]" in called(tmp_path, "submit", "--help", COLUMNS="200").stdout
+
+
+def test_two_systems_never_share_a_folder(tmp_path: Path) -> None:
+    """The second is refused before it starts anything over the log of the first."""
+    with (tmp_path / "up.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = called(tmp_path, "up", "--free-ports")
+    assert "is already up with its data in" in sentence(done)
+    assert not done.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"up.lock"}
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
+    """The data of the system, and of the sandbox's GitLab alone."""
+    taken = tmp_path / "file"
+    taken.touch()
+    assert "File exists; choose another folder" in sentence(called(tmp_path, "up", "--home", str(taken)))
+    alone = called(tmp_path, "sandbox", "gitlab", "--data", str(taken), "--token", "x", "--port", "0")
+    assert sentence(alone).endswith("File exists")
+
+
+def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
+    """The sandbox's GitLab alone says which one."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        done = called(tmp_path, "sandbox", "gitlab", "--data", str(tmp_path / "d"), "--token", "x", "--port", port)
+    assert f"on port {port} " in sentence(done)
