@@ -1,6 +1,6 @@
 """greenrun: from a repository URL to a green GitLab CI pipeline.
 
-Every command that prints for people also has --json. Errors are one sentence on standard error and an exit code:
+Every command that lists, shows or follows has --json. Errors are one sentence on standard error and an exit code:
 1 for a run that failed, 2 for a wrong call, 3 where something outside is not available.
 """
 
