@@ -124,6 +124,14 @@ class RegistrySettings(NamingSettings):
     )
     air_gapped: bool = Field(default=False, description="the registry and mirrors alone are reached, not the internet")
 
+    @field_validator("nexus_registry")
+    @classmethod
+    def _as_images_name_it(cls, registry: str) -> str:
+        """Refuse a URL, and what no image could be named with."""
+        if "://" in registry or any(character.isspace() for character in registry):
+            raise ValueError("it is host:port, as images name a registry, such as nexus.example.com:5001")
+        return registry
+
     @field_validator("seed_mirror", "seed_mirrors")
     @classmethod
     def _readable_mirrors(cls, text: str | None) -> str | None:

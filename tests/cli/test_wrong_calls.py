@@ -66,6 +66,7 @@ def test_the_gateways_port_is_a_number(tmp_path: Path) -> None:
         ("submit shop", "shop is not the address of a repository"),
         ("submit https://git/x.git --author me", "author is a name with an address"),
         ("submit https://git/x.git --branch a..b", "'a..b' is no name of a branch"),
+        ("generate . --registry http://nexus:5001", "NEXUS_REGISTRY: it is host:port"),
         ("generate . --out FILE", "cannot be written: File exists"),
         ("templates add none.yml Dockerfile --like .", "none.yml cannot be read: No such file or directory"),
         ("templates import none.jsonl", "none.jsonl cannot be read: No such file or directory"),
