@@ -134,6 +134,13 @@ def test_the_files_of_a_repository_without_anything_running(shop: Path) -> None:
     assert "FROM" in greenrun("generate", "shop", cwd=shop).stdout
 
 
+def test_a_folder_has_no_ref(shop: Path) -> None:
+    """Its files are read as they are, so a branch that was asked for would be passed over without a word."""
+    done = greenrun("analyze", "shop", "--ref", "main", "--json", cwd=shop)
+    assert done.returncode == 1
+    assert "--ref is for addresses" in json.loads(done.stdout)["error"]
+
+
 @pytest.mark.parametrize(
     ("option", "words"),
     [
