@@ -94,6 +94,8 @@ async def _snapshot(source: str, ref: str | None, settings: Settings) -> Snapsho
         objects = await asyncio.to_thread(Objects.local, folder, ref or "HEAD", settings)
         return await asyncio.to_thread(objects.snapshot, excerpts.is_read, settings)
     if folder.exists():
+        if ref:
+            raise GreenrunError(f"{source} is read as it is; --ref is for addresses and bare repositories")
         return FolderSource(settings, excerpts.is_read, detect.languages.is_vendored).read(folder)
     if "://" not in source and not SCP_LIKE.fullmatch(source):
         raise GreenrunError(f"{source} is neither a folder nor the address of a repository")

@@ -8,6 +8,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from greenrun.exits import WrongCall
 from services.seeder import decide
 from services.seeder.decide import Names
 from services.seeder.service import connect, have
@@ -58,14 +59,12 @@ async def build_all(
 
 
 def recipes_in(folder: Path, chosen: Sequence[str], registry: str) -> list[Recipe]:
-    """The images of these folders, of all where none is chosen; GreenrunError where one is none."""
+    """The images of these folders, of all where none is chosen; WrongCall where one is none."""
     found = {path.parent.name: path for path in sorted(folder.glob("*/Dockerfile"))}
     unknown = [name for name in chosen if name not in found]
     if unknown or not found:
         has = ", ".join(found) or "no folder with a Dockerfile"
-        raise GreenrunError(
-            f"{folder} has {has}" + (f", and no {unknown[0]}" if unknown else "; choose another folder")
-        )
+        raise WrongCall(f"{folder} has {has}" + (f", and no {unknown[0]}" if unknown else "; choose another folder"))
     return [_recipe(found[name], registry) for name in chosen or found]
 
 
@@ -84,7 +83,7 @@ def _recipe(path: Path, registry: str) -> Recipe:
 def builder_of(name: str | None) -> str:
     """The builder that was asked for, else the first that is installed; GreenrunError where there is none."""
     if name is not None and name not in BUILDERS:
-        raise GreenrunError(f"{name} is no builder; there are {' and '.join(BUILDERS)}")
+        raise WrongCall(f"{name} is no builder; there are {' and '.join(BUILDERS)}")
     for one in [name] if name else BUILDERS:
         if shutil.which(one):
             return one

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from greenrun.exits import WrongCall
 from services.seeder.copying import Places
 from services.seeder.service import copier_of
 from shared.adapters.bundle import Layout, Packed
@@ -93,7 +94,7 @@ async def import_all(bundle: Path, settings: Settings, say: Say) -> Carried:
     Raises Reject, before anything is written, where the bundle is not whole.
     """
     if not bundle.is_file():
-        raise GreenrunError(f"there is no file {bundle}")
+        raise WrongCall(f"there is no file {bundle}")
     beside = bundle.absolute().parent
     # What was carried over may be on a disk that cannot be written.
     with _scratch(beside if os.access(beside, os.W_OK) else Path(tempfile.gettempdir())) as scratch:

@@ -1,6 +1,6 @@
 """greenrun: from a repository URL to a green GitLab CI pipeline.
 
-Every command that prints for people also has --json. Errors are one sentence on standard error and an exit code:
+Every command that lists, shows or follows has --json. Errors are one sentence on standard error and an exit code:
 1 for a run that failed, 2 for a wrong call, 3 where something outside is not available.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import tempfile
 from enum import StrEnum
@@ -20,14 +21,17 @@ from rich.console import Console
 from rich.table import Table
 
 from greenrun import images, offline, sandbox, templates, view, webhook
-from greenrun.exits import FAILED, UNAVAILABLE, USAGE, fail, finish, stop_signal
+from greenrun.exits import FAILED, UNAVAILABLE, USAGE, WrongCall, fail, finish, stop_signal
 from greenrun.follow import follow, record_json
 from greenrun.place import running_log, values
 from shared.errors import GreenrunError
 from shared.events import RepoSubmitted, RunCancelled, Submission
 from shared.history import fold
+from shared.settings import plain
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from shared.bus import Bus, Recorded
     from shared.history import Run
 
@@ -67,7 +71,12 @@ def up(
 
 
 @app.command()
-def demo(*, home: Home = None) -> None:
+def demo(
+    *,
+    home: Annotated[
+        Path | None, typer.Option(help="where it keeps its data; default: a folder that is removed")
+    ] = None,
+) -> None:
     """Show it: one pipeline that is healed, and a second one from the template that was learned."""
     from greenrun.demo import demo as show  # noqa: PLC0415 - the embedded parts are an extra
 
@@ -90,7 +99,7 @@ def submit(
         bool, typer.Option("--merge-request", help="open a draft merge request; it is ready once the pipeline passed")
     ] = False,
     skip_ci: Annotated[
-        bool, typer.Option("--skip-ci", help="commit with [skip ci]: the run ends with the commit, unproven")
+        bool, typer.Option("--skip-ci", help="commit with \\[skip ci]: the run ends with the commit, unproven")
     ] = False,
     author: Annotated[str | None, typer.Option(help="author of the commit: 'Name <address>'")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="follow the run to its end")] = False,
@@ -104,7 +113,9 @@ def submit(
             {"repo_url": url, "merge_request": merge_request, "skip_ci": skip_ci, **wanted}
         )
     except ValidationError as error:
-        raise fail(USAGE, "; ".join(e["msg"] for e in error.errors())) from error
+        raise fail(USAGE, "; ".join(_said(e) for e in error.errors())) from error
+    if not _is_address(submission.repo_url):
+        raise fail(USAGE, f"{url} is not the address of a repository, such as https://gitlab.example.com/shop/web.git")
     finish(_submit(submission, watch=watch, as_json=as_json))
 
 
@@ -152,6 +163,8 @@ def doctor(*, as_json: AsJson = False) -> None:
         _print_json([finding.document() for finding in findings])
     else:
         table = Table.grid(padding=(0, 2))
+        for _ in ("mark", "name", "seen", "advice"):
+            table.add_column(overflow="fold")
         for finding in findings:
             mark = "[green]✓[/]" if finding.ok else "[red]✗[/]"
             table.add_row(mark, finding.name, finding.seen, f"[yellow]{finding.advice}[/]")
@@ -180,8 +193,10 @@ async def _up(home: Path | None, *, processes: bool, fixed_ports: bool) -> None:
         progress=lambda part: console.print(f"[green]✓[/] {part}"),
     )
     async with started as system:
-        console.print(f"[bold]greenrun is up[/], its data in {home}; API at {system.parts['gateway']}")
-        console.print("submit a repository from another terminal: greenrun submit URL --watch  (Ctrl-C ends)")
+        console.print(f"[bold]greenrun is up[/], its data in {home}; API at {system.parts['gateway']}", soft_wrap=True)
+        elsewhere = "" if home == local.default_home() else f"GREENRUN_HOME={shlex.quote(str(home))} "
+        told = f"submit a repository from another terminal: {elsewhere}greenrun submit URL --watch  (Ctrl-C ends)"
+        console.print(told, soft_wrap=True)
         await stop.wait()
         console.print("finishing what is in hand …")
 
@@ -194,7 +209,9 @@ async def _submit(submission: Submission, *, watch: bool, as_json: bool) -> None
         elif as_json:
             _print_json({"run_id": event.run_id})
         else:
-            console.print(f"run {event.run_id} submitted; follow it with: greenrun watch {event.run_id}")
+            console.print(
+                f"run {event.run_id} submitted; follow it with: greenrun watch {event.run_id}", soft_wrap=True
+            )
 
 
 async def _watch(run_id: str, *, as_json: bool) -> None:
@@ -228,7 +245,7 @@ async def _runs(*, as_json: bool) -> None:
         by_run: dict[str, list[Recorded]] = {}
         for recorded in await bus.all_events():
             by_run.setdefault(recorded.event.run_id, []).append(recorded)
-    found = [fold(records) for records in by_run.values()]
+    found = view.newest_first(fold(records) for records in by_run.values())
     if as_json:
         _print_json([run.model_dump(mode="json", exclude={"files", "timeline"}) for run in found])
     elif found:
@@ -255,16 +272,28 @@ async def _events(run_id: str | None, *, as_json: bool) -> None:
             print(record_json(recorded))  # noqa: T201 - the command's output
             continue
         seconds = (recorded.time - previous.time).total_seconds() if previous and run_id else None
-        console.print(view.event_line(recorded, seconds))
+        console.print(view.event_line(recorded, seconds), soft_wrap=True)
         previous = recorded
 
 
 async def _history(bus: Bus, run_id: str) -> list[Recorded]:
-    """The events of a run; GreenrunError where there is no such run."""
+    """The events of a run; WrongCall where there is no such run."""
     records = await bus.history(run_id) if run_id.isalnum() else []
     if not any(isinstance(recorded.event, RepoSubmitted) for recorded in records):
-        raise GreenrunError(f"there is no run {run_id}; 'greenrun runs' lists them")
+        raise WrongCall(f"there is no run {run_id}; 'greenrun runs' lists them")
     return records
+
+
+def _is_address(url: str) -> bool:
+    from shared.adapters.git import SCP_LIKE  # noqa: PLC0415 - what it needs takes time to load
+
+    return "://" in url or SCP_LIKE.fullmatch(url) is not None
+
+
+def _said(problem: ErrorDetails) -> str:
+    """What is wrong with a submission; the message of a validator names its field itself."""
+    message = plain(problem["msg"])
+    return message if message != problem["msg"] else f"{'.'.join(map(str, problem['loc']))}: {message}"
 
 
 def _print_json(document: Any) -> None:

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 SAMPLES = Path(__file__).parent / "samples"
 PARTS = 6
-CHECKED = (
-    "The sandbox has no container engine: its runner checks each job (image, script, artifacts) instead of running it."
-)
+CHECKED = "The sandbox's runner checks each job (image, script, artifacts) instead of running it."
 # The sandbox's pipelines last about a second, so the demo looks more often than production does.
 QUICK: dict[str, Any] = {"monitor_interval": 0.2, "log_level": "ERROR", "log_format": "console"}
 

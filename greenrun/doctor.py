@@ -12,10 +12,9 @@ import httpx
 from pydantic import ValidationError
 
 from greenrun import embedded
-from greenrun.exits import wrong_settings
 from shared.bus import Bus
 from shared.errors import GreenrunError
-from shared.settings import ChromaSettings, CommonSettings, GitLabSettings, ModelSettings, RegistrySettings
+from shared.settings import ChromaSettings, CommonSettings, GitLabSettings, ModelSettings, RegistrySettings, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -76,7 +75,7 @@ async def _ask(
     try:
         return Finding(name, ok=True, seen=await asyncio.wait_for(check(values), 2 * TIMEOUT))
     except ValidationError as error:
-        return Finding(name, ok=False, seen=wrong_settings(error), advice=advice)
+        return Finding(name, ok=False, seen=wrong(error), advice=advice)
     except (GreenrunError, httpx.HTTPError, TimeoutError, OSError) as error:
         words = str(error).splitlines()[0] if str(error) else type(error).__name__
         words = f"{error.request.url}: {words}" if isinstance(error, httpx.RequestError) else words

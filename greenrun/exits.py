@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from shared.errors import GreenrunError, Retry
+from shared.settings import wrong
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -18,28 +19,43 @@ if TYPE_CHECKING:
 # A run (or a source) failed; a wrong call; something outside is not available.
 FAILED, USAGE, UNAVAILABLE = 1, 2, 3
 
-errors = Console(stderr=True)
+errors = Console(stderr=True, soft_wrap=True)
+
+
+class WrongCall(GreenrunError):  # noqa: N818 - named by what it is, as those of shared.errors
+    """What was asked for cannot be, whatever the system does: a name that nothing has, a file that cannot be read."""
 
 
 def finish(work: Coroutine[Any, Any, Any]) -> Any:
     """The result of the work; an error on purpose, or a setting that is none, becomes one sentence and an exit code."""
     try:
         return asyncio.run(work)
-    except ValidationError as error:
-        if not error.title.endswith("Settings"):
-            raise
-        raise fail(USAGE, wrong_settings(error)) from error
     except Retry as error:
         raise fail(UNAVAILABLE, str(error)) from error
+    except WrongCall as error:
+        raise fail(USAGE, str(error)) from error
     except GreenrunError as error:
         raise fail(FAILED, str(error)) from error
+    except ValidationError as error:
+        raise refused(error) from error
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
 
-def wrong_settings(error: ValidationError) -> str:
-    """Each setting that cannot be read by the name of its variable, and why."""
-    return "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+def refused(error: ValidationError) -> typer.Exit:
+    """The exit for settings that are wrong; raise it. Whatever else pydantic refuses is a mistake here, and raised."""
+    if not error.title.endswith("Settings"):
+        raise error
+    return fail(USAGE, wrong(error))
+
+
+def why(error: OSError | UnicodeDecodeError) -> str:
+    """Why a file cannot be read, without its name and without Python's words."""
+    return (
+        f"byte {error.start + 1} is not UTF-8"
+        if isinstance(error, UnicodeDecodeError)
+        else error.strerror or str(error)
+    )
 
 
 def stop_signal() -> asyncio.Event:

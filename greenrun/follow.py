@@ -102,7 +102,7 @@ def _print(recorded: Recorded, before: list[Recorded], console: Console, *, as_j
         print(record_json(recorded), flush=True)  # noqa: T201 - the command's output
         return
     seconds = (recorded.time - before[-1].time).total_seconds() if before else None
-    console.print(view.event_line(recorded, seconds), no_wrap=False)
+    console.print(view.event_line(recorded, seconds), soft_wrap=True)
 
 
 def _progress(console: Console, *, enabled: bool) -> Progress:

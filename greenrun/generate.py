@@ -13,6 +13,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from greenrun.analyze import AT_ONCE, Result, examine
+from greenrun.exits import WrongCall
 from services.analyzer.settings import Settings as AnalyzerSettings
 from services.generator import service as generator
 from shared.errors import GreenrunError
@@ -76,13 +77,13 @@ async def _files(result: Result, deps: generator.Deps) -> FilesGenerated | RunFa
 
 
 def write(files: Files, folder: Path) -> None:
-    """Both files into the folder; GreenrunError where that is not possible."""
+    """Both files into the folder; WrongCall where that is not possible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in files.by_path().items():
             (folder / path).write_text(text)
     except OSError as error:
-        raise GreenrunError(f"{folder} cannot be written: {error.strerror or error}") from error
+        raise WrongCall(f"{folder} cannot be written: {error.strerror or error}") from error
 
 
 def document(

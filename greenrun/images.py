@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from greenrun.exits import FAILED, USAGE, errors, fail, finish, wrong_settings
+from greenrun.exits import FAILED, errors, finish, refused
 from greenrun.place import values
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ def list_all(
         found = [_row(image, manifest) for image, manifest in rows]
         console.print_json(json.dumps([*found, *(image.model_dump(mode="json") for image in refused)]))
         return
-    table = Table("image", "in the registry as", "state", "used by", box=None)
+    table = Table(box=None)
+    for column in ("image", "in the registry as", "state", "used by"):
+        table.add_column(column, overflow="fold")
     for image, manifest in rows:
         state = Text("present", style="green") if manifest else Text("missing", style="red")
         table.add_row(Text(image.source), Text(image.target), state, Text(", ".join(image.used_by)))
@@ -136,7 +138,7 @@ def _settings() -> Settings:
     try:
         return Settings(**values())
     except ValidationError as error:
-        raise fail(USAGE, wrong_settings(error)) from error
+        raise refused(error) from error
 
 
 def _names(settings: Settings) -> Names:

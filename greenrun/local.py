@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import secrets
 import sys
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from greenrun import child, embedded
+from greenrun.exits import WrongCall, why
 from sandbox.gitlab.server import serve as serve_gitlab
 from sandbox.registry import serve_registry, serve_upstream
 from shared import logging
@@ -25,7 +27,7 @@ from shared.settings import CommonSettings
 from shared.topology import TOPOLOGY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from sandbox.gitlab.server import GitLabServer
     from shared.service import Service
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 SERVICES = tuple(row.service for row in TOPOLOGY)
 PORTS = {"nats": 4222, "chroma": 8000, "registry": 5001, "upstream": 5002, "gitlab": 8929, "gateway": 8080}
 STATE_FILE = "up.json"
+LOCK_FILE = "up.lock"
+LAST_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,8 @@ async def start(
     A part that `overrides` or the environment already name (GITLAB_URL, NEXUS_REGISTRY, CHROMADB_HOST, NATS_URL) is
     used as it is and not embedded. `progress` is called with the name of each part once it is up.
     """
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
+        stack.enter_context(_held(home))
         parts = Parts(home, stack, PORTS if fixed_ports else dict.fromkeys(PORTS, 0), progress)
         values = await parts.start(overrides or {})
         settings = CommonSettings(**values)
@@ -92,6 +96,26 @@ async def start(
         progress("services")
         stack.callback(_write_state(home, values).unlink, missing_ok=True)
         yield Local(values, home, parts.gitlab, parts.names)
+
+
+@contextmanager
+def _held(home: Path) -> Iterator[None]:
+    """Hold the folder for this system alone: two servers over the files of one log would spoil it.
+
+    WrongCall where another system has it, or where it cannot be made.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (home / LOCK_FILE).open("w")
+    except OSError as error:
+        raise WrongCall(f"{home} cannot hold greenrun's data: {why(error)}; choose another folder") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            advice = "stop it, or choose another folder with --home or GREENRUN_HOME"
+            raise WrongCall(f"greenrun is already up with its data in {home}; {advice}") from error
+        yield
 
 
 class Parts:
@@ -119,8 +143,7 @@ class Parts:
         ):
             if variable.lower() not in given and not os.environ.get(variable):
                 values |= await begin(values)
-        port = int(os.environ.get("GATEWAY_PORT") or embedded.free_port(self._ports["gateway"]))
-        values.setdefault("gateway_port", port)
+        values.setdefault("gateway_port", _port("GATEWAY_PORT") or embedded.free_port(self._ports["gateway"]))
         self.names["gateway"] = f"http://{embedded.LOOPBACK}:{values['gateway_port']}"
         for name, made in (("portal_url", self.names["gateway"]), ("webhook_secret", self._webhook_secret())):
             if not os.environ.get(name.upper()):
@@ -174,6 +197,14 @@ class Parts:
         return values
 
 
+def _port(variable: str) -> int:
+    """The port that the variable names, 0 where it is not set; WrongCall where it is no port."""
+    given = os.environ.get(variable) or "0"
+    if not (given.isdecimal() and int(given) <= LAST_PORT):
+        raise WrongCall(f"{variable} is {given!r}; it is the number of a port, such as 8080")
+    return int(given)
+
+
 def load(name: str) -> Service[Any, Any]:
     """The service of that name."""
     service: Service[Any, Any] = import_module(f"services.{name}.service").service
@@ -184,10 +215,10 @@ def load(name: str) -> Service[Any, Any]:
 async def _in_this_process(values: Mapping[str, Any], _home: Path) -> AsyncIterator[None]:
     """All services as tasks; one that dies of an error ends the others and its error is raised here."""
     stop = asyncio.Event()
-    services = [load(name) for name in SERVICES]
+    # All settings first: where those of one service are wrong, no other has begun.
+    services = [(service, service.settings(**values)) for service in map(load, SERVICES)]
     tasks = [
-        asyncio.create_task(serve(service, service.settings(**values), stop=stop), name=service.name)
-        for service in services
+        asyncio.create_task(serve(service, settings, stop=stop), name=service.name) for service, settings in services
     ]
     try:
         await _alive(tasks)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from greenrun.exits import FAILED, USAGE, fail, finish
+from greenrun.exits import FAILED, USAGE, fail, finish, refused
 
+Provider = Literal["rules", "ollama", "openai", "claude-code"]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object a line")]
 Sources = Annotated[list[str], typer.Argument(metavar="SOURCE...", help="URLs of repositories, or folders")]
 Ref = Annotated[str | None, typer.Option(help="branch, tag or commit; not of a folder with files")]
@@ -34,7 +35,7 @@ def analyze(
 def generate(
     sources: Sources,
     *,
-    provider: Annotated[str, typer.Option(help="rules (the recipes), ollama, openai or claude-code")] = "rules",
+    provider: Annotated[Provider, typer.Option(help="who writes; rules are the recipes")] = "rules",
     registry: Annotated[str | None, typer.Option(help="host:port of the registry that the files name")] = None,
     builder: Annotated[str | None, typer.Option(help="kaniko, buildah or buildkit")] = None,
     privileged: Annotated[bool | None, typer.Option(help="the runner allows privileged containers")] = None,
@@ -54,7 +55,7 @@ def generate(
     try:
         settings = Settings(**{name: value for name, value in chosen.items() if value is not None})
     except ValidationError as error:
-        raise fail(USAGE, "; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())) from error
+        raise refused(error) from error
     if finish(print_all(sources, Options(ref, subfolder, out, as_json), settings)):
         raise typer.Exit(FAILED)
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import httpx
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from greenrun.exits import UNAVAILABLE, USAGE, fail, finish, stop_signal
+from greenrun.exits import UNAVAILABLE, USAGE, WrongCall, fail, finish, refused, stop_signal, why
 from greenrun.place import values
 from shared.settings import GitLabSettings
 
@@ -34,7 +35,7 @@ def gitlab(
     *,
     data: Annotated[Path, typer.Option(help="folder for repositories and pipelines")],
     token: Annotated[str, typer.Option(help="the access token that it accepts", envvar="GITLAB_TOKEN")],
-    port: Annotated[int, typer.Option(help="port on 127.0.0.1; 0 takes a free one")] = 8929,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port on 127.0.0.1; 0 takes a free one")] = 8929,
     registry: Annotated[str | None, typer.Option(help="host:port of the registry that jobs pull from")] = None,
     executor: Annotated[
         ModeName, typer.Option(help="jobs are checked, run with bash on this machine, or run in containers")
@@ -55,8 +56,14 @@ async def _gitlab(
 
     stop, mode = stop_signal(), Mode(executor)
     started = serve(port=port, data=data, token=token, registry=registry, executor=mode, passed=passed)
-    async with started as server:
-        console.print(f"GitLab (sandbox) at {server.url}, its data in {data}, jobs: {mode}  (Ctrl-C ends)")
+    async with AsyncExitStack() as stack:
+        try:
+            server = await stack.enter_async_context(started)
+        except OSError as error:
+            where = f"on port {port} with its data in {data}"
+            raise WrongCall(f"the sandbox's GitLab cannot start {where}: {why(error)}") from error
+        told = f"GitLab (sandbox) at {server.url}, its data in {data}, jobs: {mode}  (Ctrl-C ends)"
+        console.print(told, soft_wrap=True)
         await stop.wait()
 
 
@@ -106,7 +113,10 @@ def _spoken(fault: dict[str, Any]) -> str:
 
 def _ask(method: str, **given: Any) -> Any:
     """The answer of the sandbox's GitLab, the one that runs here or that GITLAB_URL and GITLAB_TOKEN name."""
-    settings = GitLabSettings(**values())
+    try:
+        settings = GitLabSettings(**values())
+    except ValidationError as error:
+        raise refused(error) from error
     with _translated(settings.gitlab_url), httpx.Client(timeout=SECONDS) as client:
         token = settings.gitlab_token.get_secret_value()
         body = {key: value for key, value in given.items() if value is not None}

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from greenrun.exits import WrongCall, why
 from greenrun.place import running_log
 from services.seeder import decide
 from services.seeder.decide import Names, Wanted
 from shared.ci.images import is_private, parse, private_name, source_name
-from shared.errors import GreenrunError
 from shared.events import Files
 from shared.history import fold
 from shared.recipes import source_images
@@ -35,7 +35,7 @@ class Selection:
 async def selected(selection: Selection, names: Names) -> tuple[list[Wanted], list[Image]]:
     """The images by their targets, each once, and those that cannot be had as they are named.
 
-    GreenrunError where a run, a file or a name is none; Retry where the log does not answer.
+    WrongCall where a run, a file or a name is none; Retry where the log does not answer.
     """
     found, refused = [], []
     for files in await _files(selection):
@@ -62,7 +62,7 @@ async def _of_runs(runs: Iterable[str]) -> list[Files]:
         histories = {run: await bus.history(run) if run.isalnum() else [] for run in chosen}
     unknown = [run for run, records in histories.items() if not records]
     if unknown:
-        raise GreenrunError(f"there is no run {unknown[0]}; 'greenrun runs' lists them")
+        raise WrongCall(f"there is no run {unknown[0]}; 'greenrun runs' lists them")
     return [files for records in histories.values() if (files := fold(records).files)]
 
 
@@ -70,7 +70,7 @@ def _in_folder(folder: Path) -> Files:
     """The two files, of which one may be missing."""
     paths = [folder / name for name in (".gitlab-ci.yml", "Dockerfile")]
     if not any(path.is_file() for path in paths):
-        raise GreenrunError(f"{folder} has neither .gitlab-ci.yml nor Dockerfile")
+        raise WrongCall(f"{folder} has neither .gitlab-ci.yml nor Dockerfile")
     pipeline, dockerfile = (_read(path) if path.is_file() else "" for path in paths)
     return Files(pipeline=pipeline or "{}", dockerfile=dockerfile)
 
@@ -79,7 +79,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise GreenrunError(f"{path} cannot be read: {error}") from error
+        raise WrongCall(f"{path} cannot be read: {why(error)}") from error
 
 
 def _lines(name: str) -> list[str]:
@@ -87,16 +87,16 @@ def _lines(name: str) -> list[str]:
     try:
         text = sys.stdin.read() if name == "-" else _read(Path(name))
     except UnicodeDecodeError as error:
-        raise GreenrunError(f"standard input is no text: {error}") from error
+        raise WrongCall(f"standard input cannot be read: {why(error)}") from error
     return [line for raw in text.splitlines() if (line := raw.partition("#")[0].strip())]
 
 
 def _named(name: str, names: Names) -> Wanted:
-    """By its source's name or its private one; GreenrunError says what is wrong with it."""
+    """By its source's name or its private one; WrongCall says what is wrong with it."""
     try:
         private = is_private(name, names.registry)
         source = source_name(name, names.registry, names.rules) if private else str(parse(name))
         target = str(parse(name)) if private else private_name(source, names.registry, names.rules)
     except ValueError as error:
-        raise GreenrunError(str(error)) from error
+        raise WrongCall(str(error)) from error
     return Wanted(target, source, names.places(source), ("list",))

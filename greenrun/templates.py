@@ -14,7 +14,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from greenrun.exits import USAGE, fail, finish
+from greenrun.exits import USAGE, WrongCall, fail, finish, why
 from greenrun.place import values
 from shared.errors import GreenrunError
 from shared.events import Analysis, Files, Template
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shared.adapters.templates import ChromaTemplates
 
 GOLDEN = "pipeline_templates"
+NONE_YET = "no templates yet; the first pipeline that passes becomes one"
 
 app = typer.Typer(
     no_args_is_help=True, help="The templates in ChromaDB: list, show, add, export, import, remove, reindex, stats."
@@ -45,11 +46,14 @@ def list_all(
     if as_json:
         console.print_json(json.dumps([_summary(one) for one in found]))
         return
-    table = Table("id", "language", "framework", "version", "packages by", "stages", "collection", box=None)
+    table = Table(box=None)
+    for column in ("id", "language", "framework", "version", "packages by", "stages", "collection"):
+        table.add_column(column, no_wrap=column == "id")
     for one in found:
         row = (one.id, one.language, one.framework, one.version, one.package_manager, one.stages_count, one.collection)
         table.add_row(*(Text(str(cell)) if cell is not None else "" for cell in row))
-    console.print(table if found else "no templates yet; the first pipeline that passes becomes one")
+    none = f"no templates of the language {language}" if language else NONE_YET
+    console.print(table if found else none, markup=False)
 
 
 @app.command()
@@ -100,7 +104,7 @@ def import_all(file: Annotated[Path, typer.Argument(help="a file that export wro
     try:
         found = [Template.model_validate_json(line) for line in file.read_text().split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise fail(USAGE, f"{file} cannot be read: {error}") from error
+        raise fail(USAGE, f"{file} cannot be read: {why(error)}") from error
     except ValidationError as error:
         raise fail(USAGE, f"{file} holds something that is no template: {error.errors()[0]['msg']}") from error
     new = finish(_put_all(found))
@@ -129,7 +133,7 @@ def stats(*, as_json: AsJson = False) -> None:
         listed = ", ".join(f"{language} {count}" for language, count in sorted(by_language.items()))
         console.print(f"{collection}: {sum(by_language.values())} ({listed})", markup=False)
     if not counts:
-        console.print("no templates yet; the first pipeline that passes becomes one")
+        console.print(NONE_YET)
 
 
 @app.command("reindex")
@@ -179,7 +183,7 @@ async def _get(template_id: str) -> Template:
     async with _store() as store:
         found = await store.get(template_id)
     if found is None:
-        raise GreenrunError(f"there is no template {template_id}; list them with: greenrun templates list")
+        raise WrongCall(f"there is no template {template_id}; list them with: greenrun templates list")
     return found
 
 
@@ -191,7 +195,7 @@ async def _put_all(templates: Iterable[Template]) -> int:
 async def _remove(template_id: str) -> None:
     async with _store() as store:
         if not await store.remove(template_id):
-            raise GreenrunError(f"there is no template {template_id}; list them with: greenrun templates list")
+            raise WrongCall(f"there is no template {template_id}; list them with: greenrun templates list")
 
 
 async def _add(pipeline: Path, dockerfile: Path, like: str) -> tuple[Template, bool]:
@@ -204,10 +208,15 @@ async def _add(pipeline: Path, dockerfile: Path, like: str) -> tuple[Template, b
 
 
 def _read(pipeline: Path, dockerfile: Path) -> Files:
+    return Files(pipeline=_text(pipeline), dockerfile=_text(dockerfile))
+
+
+def _text(file: Path) -> str:
+    """The file's text; WrongCall where it cannot be read."""
     try:
-        return Files(pipeline=pipeline.read_text(), dockerfile=dockerfile.read_text())
+        return file.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise GreenrunError(f"a file cannot be read: {error}") from error
+        raise WrongCall(f"{file} cannot be read: {why(error)}") from error
 
 
 def golden(files: Files, analysis: Analysis, disabled: frozenset[str] = frozenset()) -> Template:

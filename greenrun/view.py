@@ -13,11 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from shared import events
+from shared.ci.stages import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from rich.console import RenderableType
+    from rich.console import OverflowMethod, RenderableType
 
     from shared.bus import Recorded
     from shared.events import Event, Image, Job, MergeRequest, Repair, Round
@@ -98,7 +99,14 @@ def _passed(event: events.PipelinePassed) -> str:
 
 
 def _failed(event: events.PipelineFailed) -> str:
-    return "; ".join([event.outcome, *event.pipeline.reasons[:2]])
+    return "; ".join([event.outcome, *_telling(event)[:2]])
+
+
+def _telling(event: events.PipelineFailed) -> list[str]:
+    """The reasons, those of jobs that failed before those of jobs that had to wait for them."""
+    jobs = [job for job in event.pipeline.jobs if job.status == "failed"]
+    begin = tuple(f"{job.name} in stage {job.stage} " for job in jobs)
+    return sorted(event.pipeline.reasons, key=lambda reason: not reason.startswith(begin))
 
 
 def _stored(event: events.TemplateStored) -> str:
@@ -213,9 +221,12 @@ def _on_gitlab(run: Run) -> Iterable[tuple[str, Text | str]]:
 
 
 def jobs_by_stage(jobs: Iterable[Job]) -> Table:
-    """A line per stage with its jobs, each with a mark for its status."""
+    """A line per stage with its jobs, each with a mark for its status.
+
+    A job that ran again has a new, higher id; so the nine stages come in their own order, others by the ids.
+    """
     stages: dict[str, Text] = {}
-    for job in sorted(jobs, key=lambda job: job.id):
+    for job in sorted(jobs, key=lambda job: (STAGES.index(job.stage) if job.stage in STAGES else len(STAGES), job.id)):
         stages.setdefault(job.stage, Text()).append_text(_job(job))
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", justify="right", min_width=10)
@@ -240,12 +251,18 @@ def _repair(repair: Repair) -> Iterable[RenderableType]:
         yield Syntax(repair.diff, "diff", background_color="default", word_wrap=True)
 
 
+def newest_first(runs: Iterable[Run]) -> list[Run]:
+    """The runs by their ids, which begin with the time."""
+    return sorted(runs, key=lambda run: run.run_id, reverse=True)
+
+
 def runs_table(runs: Iterable[Run]) -> Table:
     """One line per run, newest first."""
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("run", "status", "phase", "attempt", "decision", "repository"):
-        table.add_column(column, overflow="fold")
-    for run in sorted(runs, key=lambda run: run.run_id, reverse=True):
+        overflow: OverflowMethod = "fold" if column == "repository" else "ellipsis"
+        table.add_column(column, overflow=overflow, no_wrap=column in {"run", "status"})
+    for run in newest_first(runs):
         style = STATUS_STYLES[run.status]
         repository = run.submission.repo_url if run.submission else ""
         table.add_row(

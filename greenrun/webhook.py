@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 
-from greenrun.exits import USAGE, fail, finish
+from greenrun.exits import USAGE, fail, finish, refused
 from greenrun.place import values
 from shared.settings import GitLabSettings, WebhookSettings
 
@@ -28,13 +29,16 @@ def install(
 ) -> None:
     """Register the webhook of pipeline events in a project; again, it is brought up to date. Needs role Maintainer."""
     given = {"gateway_url": url} if url else {}
-    settings = Settings(**{**values(), **given})
+    try:
+        settings = Settings(**{**values(), **given})
+    except ValidationError as error:
+        raise refused(error) from error
     if not settings.webhook_url:
         raise fail(USAGE, "GitLab must know where the gateway is; set GATEWAY_URL (or PORTAL_URL), or give --url")
     if not settings.webhook_secret.get_secret_value():
         raise fail(USAGE, "set WEBHOOK_SECRET, here and for the gateway; without it nobody could trust a webhook")
     done = finish(_install(settings, project, verify=verify))
-    console.print(f"{done} in {project}: pipeline events go to {settings.webhook_url}", highlight=False)
+    console.print(f"{done} in {project}: pipeline events go to {settings.webhook_url}", highlight=False, soft_wrap=True)
 
 
 async def _install(settings: Settings, project: str, *, verify: bool) -> str:

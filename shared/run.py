@@ -14,6 +14,7 @@ from shared import logging, topology
 from shared.bus import Bus
 from shared.delivery import Deliveries
 from shared.errors import GreenrunError
+from shared.settings import wrong
 
 if TYPE_CHECKING:
     from shared.service import Service
@@ -27,8 +28,7 @@ def main(service: Service[Any, Any]) -> None:
     try:
         settings = service.settings()
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-        sys.exit(f"{service.name}: wrong settings: {problems}")
+        sys.exit(f"{service.name}: {wrong(error)}")
     logging.configure(settings)
     try:
         asyncio.run(_until_signal(service, settings))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.ci.places import Place, Scheme, mirrors_of, places_of
@@ -19,6 +19,17 @@ class Environment(BaseSettings):
 
     # What was set may be a password in the wrong place: an error never repeats it.
     model_config = SettingsConfigDict(env_file=None, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+
+def wrong(error: ValidationError) -> str:
+    """What is wrong with settings, each by its variable's name; never the value, which may be a secret."""
+    said = (": ".join([*(str(part).upper() for part in e["loc"]), plain(e["msg"])]) for e in error.errors())
+    return f"wrong settings: {'; '.join(said)}"
+
+
+def plain(message: str) -> str:
+    """Pydantic's message about a value, without the words that it puts before those of a validator."""
+    return message.removeprefix("Value error, ")
 
 
 class CommonSettings(Environment):

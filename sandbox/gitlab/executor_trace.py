@@ -7,7 +7,7 @@ import time
 from sandbox.gitlab.ci_duration import spoken
 
 SHELL_LINE = "[sandbox] This job ran with bash on this machine and not in its image.\n"
-FIRST_LINE = "[sandbox] This job was checked, not run in a container: no container engine was found.\n"
+FIRST_LINE = "[sandbox] This job was checked, not run: its image, its script, its artifacts.\n"
 CLEAR, RED, GREEN, CYAN, YELLOW, RESET = "\x1b[0K", "\x1b[31;1m", "\x1b[32;1m", "\x1b[36;1m", "\x1b[0;33m", "\x1b[0;m"
 VERSION = "gitlab-runner 18.2.0 (sandbox)"
 

@@ -59,6 +59,8 @@ def application(settings: Settings, bus: Bus) -> web.Application:
     app.router.add_post("/api/v1/pipeline/workflow", submit)
     app.router.add_get("/api/v1/runs/{run_id}", show_run)
     app.router.add_get("/api/v1/runs/{run_id}/events", show_events)
+    # The link in commits and merge requests (PortalSettings.run_name).
+    app.router.add_get("/runs/{run_id}", show_run)
     hooks = webhooks.Webhooks(bus, settings.webhook_secret.get_secret_value())
     app.router.add_post(webhooks.PATH, hooks.take)
     app.router.add_get("/healthz", healthy)

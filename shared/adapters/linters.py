@@ -30,7 +30,7 @@ def hadolint(dockerfile: str) -> list[Finding]:
     command = [path or "", "--no-fail", "--format", "json", "--failure-threshold", "warning", "-"]
     rows = _answer(command, dockerfile) if path else []
     return [
-        Finding(f"hadolint-{row['code']}", "warning", DOCKERFILE, row["line"], row["column"], row["message"])
+        Finding(f"hadolint-{row['code']}", "warning", DOCKERFILE, row["line"], row["column"], _line(row["message"]))
         for row in rows
         if row["level"] in ("error", "warning")
     ]
@@ -45,6 +45,11 @@ def shellcheck(script: str, shell: str = "bash") -> list[Finding]:
         Finding(f"shellcheck-SC{row['code']}", "warning", PIPELINE, row["line"], row["column"], row["message"])
         for row in rows
     ]
+
+
+def _line(message: str) -> str:
+    """A message as one line: that of hadolint's parser has several."""
+    return " ".join(message.split())
 
 
 def _answer(command: list[str], text: str) -> list[dict[str, Any]]:

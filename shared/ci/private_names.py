@@ -50,7 +50,7 @@ def registry_of(text: str) -> str:
         named = False
     if not named:
         raise ValueError(
-            f"{text!r} is no registry; write HOST:PORT, or HOST with a dot in it, no http:// before and no / behind it"
+            "this is no registry; write HOST:PORT, or HOST with a dot in it, no http:// before and no / behind it"
         )
     return text
 

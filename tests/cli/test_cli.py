@@ -105,6 +105,7 @@ async def test_json_is_one_event_a_line(cli: Cli) -> None:
     assert (shown["status"], shown["run_id"]) == ("passed", run_id)
     runs = json.loads((await cli("runs", "--json")).out)
     assert run_id in {run["run_id"] for run in runs}
+    assert runs == sorted(runs, key=lambda run: run["run_id"], reverse=True)
 
 
 async def test_a_failed_run_exits_with_one_and_says_why(cli: Cli) -> None:
@@ -123,8 +124,8 @@ async def test_a_failed_run_exits_with_one_and_says_why(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("show", "01NOBODY"), 1, "there is no run 01NOBODY"),
-        (("watch", "*.>"), 1, "there is no run"),
+        (("show", "01NOBODY"), 2, "there is no run 01NOBODY"),
+        (("watch", "*.>"), 2, "there is no run"),
         (("submit", "https://user:secret@gitlab.example/a/b"), 2, "carries credentials"),
         (("submit", ""), 2, "at least 1 character"),
     ],

@@ -201,6 +201,15 @@ def test_hadolint_adds_warnings(shell: Shell) -> None:
     ]
 
 
+@pytest.mark.skipif(linters.program("hadolint") is None, reason="hadolint is not installed")
+def test_a_finding_of_hadolint_is_one_line(shell: Shell) -> None:
+    """What its parser says comes in several."""
+    done = CliRunner().invoke(app, ["lint", "--json", shell.write("Dockerfile", "FRM x\n")])
+    said = [one["message"] for one in json.loads(done.stdout) if one["rule"] == "hadolint-DL1000"]
+    assert len(said) == 1
+    assert "\n" not in said[0]
+
+
 @pytest.mark.skipif(linters.program("shellcheck") is None, reason="shellcheck is not installed")
 def test_shellcheck_adds_warnings(shell: Shell) -> None:
     """What it says about a script is a warning at the script's own line in the pipeline."""

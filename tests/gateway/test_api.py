@@ -6,6 +6,7 @@ import pytest
 
 from services.gateway import decide
 from shared.events import RepoSubmitted, RunFailed
+from shared.settings import PortalSettings
 from tests.gateway.conftest import Api
 
 WORKFLOW = "/api/v1/pipeline/workflow"
@@ -32,6 +33,15 @@ async def test_a_run_is_shown_as_its_events_fold(api: Api) -> None:
     listed = (await api.client.get(run["links"]["events"])).json()
     assert [event["type"] for event in listed] == ["repo.submitted", "run.failed"]
     assert listed[1]["cause"] == f"repo.submitted.{run['run_id']}.1"
+
+
+async def test_the_link_in_a_commit_leads_to_its_run(api: Api) -> None:
+    """Where PORTAL_URL is the gateway, what commits and merge requests name is there."""
+    run = (await api.client.post(WORKFLOW, json={"repo_url": "https://gitlab.example/a/b.git"})).json()
+    link = PortalSettings(portal_url=str(api.client.base_url)).run_name(run["run_id"])
+    answer = await api.client.get(link)
+    assert answer.status_code == 200
+    assert answer.json()["run_id"] == run["run_id"]
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ async def test_every_trace_says_first_that_nothing_ran(registry: str) -> None:
     """No one can take a checked job for one that ran in a container."""
     done = await run(NINE_STAGES, registry, files={"Dockerfile": DOCKERFILE})
     traces = [trace for name, trace in done.traces.items() if name != "notify_failure"]
-    assert all("checked, not run in a container" in trace.splitlines()[0] for trace in traces)
+    assert all("checked, not run: " in trace.splitlines()[0] for trace in traces)
     assert 'Preparing the "docker" executor' in done.traces["test"]
     assert "Job succeeded" in done.traces["test"]
     assert "Downloading artifacts for test" in done.traces["quality"]

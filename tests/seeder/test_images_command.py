@@ -211,12 +211,12 @@ async def test_an_export_is_whole_or_says_what_it_lacks(sides: Sides) -> None:
 async def test_wrong_calls_are_sentences(sides: Sides) -> None:
     """A name that is none, a file that is not there, a mirror that is none, a log that does not answer."""
     (sides.folder / "list.txt").write_text("Ruby:3\n")
-    assert "'Ruby' is not part of a name" in (await sides.images("list", "--list", "list.txt", code=1))[1]
-    assert "there is no file" in (await sides.images("import", "gone.tar", code=1))[1]
+    assert "'Ruby' is not part of a name" in (await sides.images("list", "--list", "list.txt", code=2))[1]
+    assert "there is no file" in (await sides.images("import", "gone.tar", code=2))[1]
     assert "is no mirror" in (await sides.images("list", "--recipes", code=2, SEED_MIRRORS="x"))[1]
     assert "is no registry" in (await sides.images("list", "--recipes", code=2, NEXUS_REGISTRY="http://nexus:1"))[1]
     (sides.folder / "shop" / "Dockerfile").write_bytes(b"FROM x\xff")
-    assert "Dockerfile cannot be read" in (await sides.images("list", "--folder", "shop", code=1))[1]
+    assert "Dockerfile cannot be read" in (await sides.images("list", "--folder", "shop", code=2))[1]
     nowhere = f"nats://127.0.0.1:{embedded.free_port()}"
     assert "nothing answers" in (await sides.images("missing", code=3, NATS_URL=nowhere))[1]
 
@@ -232,7 +232,7 @@ async def test_the_images_of_runs_are_those_of_their_newest_files(sides: Sides) 
         assert "docker.io/library/python:3.12-slim" in out.split()
         assert "busybox:1 is not in the private registry" in error
         assert out == (await sides.images("missing", event.run_id, NATS_URL=url))[0]
-        assert "there is no run" in (await sides.images("missing", "01X", NATS_URL=url, code=1))[1]
+        assert "there is no run" in (await sides.images("missing", "01X", NATS_URL=url, code=2))[1]
 
 
 @pytest.fixture
@@ -253,8 +253,8 @@ async def test_without_a_builder_a_person_is_told_what_to_install(sides: Sides, 
     only.mkdir()
     _, error = await sides.images("build", code=1, PATH=str(only))
     assert "buildah and docker cannot be found; install one of them" in error
-    assert "has tool, and no gone" in (await sides.images("build", "gone", code=1))[1]
-    assert "podman is no builder" in (await sides.images("build", "--builder", "podman", code=1))[1]
+    assert "has tool, and no gone" in (await sides.images("build", "gone", code=2))[1]
+    assert "podman is no builder" in (await sides.images("build", "--builder", "podman", code=2))[1]
     (own_image / "Dockerfile").write_text("FROM x\n")
     assert "does not begin with the image's name" in (await sides.images("build", code=1))[1]
 

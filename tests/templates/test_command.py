@@ -82,7 +82,7 @@ async def test_templates_go_out_and_come_back(chroma_settings: ChromaSettings, f
     [one] = json.loads((await templates(chroma_settings, "list", "--json", cwd=folder)).stdout)
     await templates(chroma_settings, "export", "all.jsonl", cwd=folder)
     await templates(chroma_settings, "remove", one["id"], cwd=folder)
-    assert "there is no template" in (await templates(chroma_settings, "remove", one["id"], cwd=folder, code=1)).stderr
+    assert "there is no template" in (await templates(chroma_settings, "remove", one["id"], cwd=folder, code=2)).stderr
     assert "1 new templates stored" in (await templates(chroma_settings, "import", "all.jsonl", cwd=folder)).stdout
     assert "1 replaced" in (await templates(chroma_settings, "import", "all.jsonl", cwd=folder)).stdout
     stats = json.loads((await templates(chroma_settings, "stats", "--json", cwd=folder)).stdout)
@@ -105,6 +105,6 @@ async def test_a_wrong_call_is_one_sentence(chroma_settings: ChromaSettings, fol
     missing = await templates(chroma_settings, "import", "none.jsonl", cwd=folder, code=2)
     assert "none.jsonl cannot be read" in missing.stderr
     assert "no template" in (await templates(chroma_settings, "import", "odd.jsonl", cwd=folder, code=2)).stderr
-    assert "there is no template x" in (await templates(chroma_settings, "show", "x", cwd=folder, code=1)).stderr
+    assert "there is no template x" in (await templates(chroma_settings, "show", "x", cwd=folder, code=2)).stderr
     down = ChromaSettings(chromadb_host="127.0.0.1", chromadb_port=embedded.free_port())
     assert "does not answer" in (await templates(down, "list", cwd=folder, code=3)).stderr
