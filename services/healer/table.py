@@ -11,68 +11,23 @@ from typing import NamedTuple
 
 UNKNOWN = "unknown"
 
-# GitLab's own `failure_reason` (CI/CD jobs API); script_failure and the like say nothing about the cause.
-_REASONS_BY_CLASS: dict[str, tuple[str, ...]] = {
-    "runner_system_failure": (
-        "runner_system_failure",
-        "runner_configuration_error",
-        "runner_external_dependency_failure",
-        "runner_interrupted",
-        "runner_unsupported",
-        "stale_schedule",
-        "scheduler_failure",
-        "data_integrity_failure",
-        "environment_creation_failure",
-        "api_failure",
-        "job_router_failure",
-        "no_updates_running",
-        "no_updates_canceling",
-        "stuck_pending_with_matching_runners",
-        "stuck_pending_no_matching_runners",
-        "no_matching_runner",
-    ),
-    "timeout_error": (
-        "stuck_or_timeout_failure",
-        "job_execution_timeout",
-        "job_execution_server_timeout",
-        "server_timeout_running",
-        "server_timeout_canceling",
-    ),
-    "artifact_missing": ("missing_dependency_failure",),
-    "image_not_found": ("image_pull_failure",),
-    "auth": (
-        "forward_deployment_failure",
-        "protected_environment_failure",
-        "insufficient_bridge_permissions",
-        "insufficient_upstream_permissions",
-        "secrets_manager_access_denied",
-        "secrets_provider_not_found",
-        "user_blocked",
-        "job_token_expired",
-        "ip_restriction_failure",
-        "builds_disabled",
-        "project_deleted",
-        "deployment_rejected",
-    ),
-    "rate_limit": ("ci_quota_exceeded",),
-}
-FAILURE_REASONS = {reason: error_class for error_class, reasons in _REASONS_BY_CLASS.items() for reason in reasons}
-
 
 class Row(NamedTuple):
     """One row: a line that matches has this class.
 
     `confidence` between 0 and 1 says how often that is right; `reach` is how many lines before the end still count.
+    `words` are the alternatives of the pattern, one by one.
     """
 
     error_class: str
     pattern: re.Pattern[str]
     confidence: float
     reach: int
+    words: tuple[str, ...]
 
 
 def _row(error_class: str, confidence: float, *patterns: str, reach: int = 80) -> Row:
-    return Row(error_class, re.compile("|".join(patterns), re.IGNORECASE), confidence, reach)
+    return Row(error_class, re.compile("|".join(patterns), re.IGNORECASE), confidence, reach, patterns)
 
 
 TABLE: tuple[Row, ...] = (
