@@ -32,6 +32,8 @@ AFTERMATH = frozenset(
     }
 )
 _CLOCK = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z ?(?:\d\d[OE][+ ]?)?")
+# What BuildKit writes before each line of a step: its number and the seconds.
+_STEP = re.compile(r"^(?:#\d{1,4} )?\d{1,5}\.\d{1,3} (?=\S)|^#\d{1,4} (?=\S)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffd]")
 # A word that a limit cuts in two: what is left of a token would not be known as one.
 _BROKEN_START = re.compile(r"\A\S{1,300}")
@@ -103,5 +105,5 @@ def _clean(line: str) -> str:
     """One line without colours, section markers, secrets and what a carriage return wrote over."""
     line = _BROKEN_END.sub("", line[:LINE_READ]) if len(line) > LINE_READ else line
     shown = _SECTION.sub("", _ANSI.sub("", line)).rstrip("\r").rsplit("\r", 1)[-1]
-    text = masked(_CONTROL.sub("", _CLOCK.sub("", shown)).rstrip())
+    text = masked(_CONTROL.sub("", _STEP.sub("", _CLOCK.sub("", shown))).rstrip())
     return text if len(text) <= LINE_HEAD + LINE_TAIL else f"{text[:LINE_HEAD]} … {text[-LINE_TAIL:]}"
