@@ -29,7 +29,7 @@ _MARKS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("maven", r"^\[(?:ERROR|INFO|WARNING)\] |maven-\w+-plugin|^Tests run: \d+"),
         (
             "gradle",
-            r"^Execution failed for task|^> Task :|^FAILURE: Build failed with|^> Could not (?:resolve|find|GET)",
+            r"^Execution failed for task|^> Task :|^FAILURE: Build failed with|^> (?:Could not|There were|Compilation)",
         ),
         ("sbt", r"^\[(?:error|info|warn)\] "),
         ("cargo", r"^error\[E\d+\]|^error: could not compile|^test result: |failed to select a version"),
@@ -47,6 +47,11 @@ _MARKS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("apk", r"^ERROR: unable to select packages|APKINDEX|^ERROR: unsatisfiable constraints|dl-cdn\.alpinelinux"),
         ("apt", r"^E: |^Err:\d|^W: Failed to fetch|^dpkg: "),
         ("dnf", r"^Error: Unable to find a match|^No package \S+ available|repomd\.xml"),
+        ("ansible", r"^fatal: \[\S+\]: |^TASK \["),
+        ("mocha", r"^\s+\d+ failing$"),
+        ("javac", r"^\S+\.java:\d+: error: "),
+        ("gcc", r"^\S+\.(?:c|cc|cpp|h|hpp):\d+:\d+: (?:fatal )?error: |^collect2: "),
+        ("ant", r"build\.xml:\d+: |^\s+\[(?:javac|junit)\] "),
         ("git", r"^fatal: |^remote: |^error: RPC failed"),
         ("curl", r"^curl: \(\d+\)"),
         ("ssh", r"Permission denied \(publickey|^Host key verification failed|^ssh: "),
@@ -70,7 +75,7 @@ _MARKS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 # A command as GitLab, `set -x`, GitHub Actions and Travis show it before they run it, or name it after.
 _COMMAND = re.compile(
     r'^(?:\$ |\+ |##\[group\]Run |Run |##\[command\]|The command ")(?:sudo |time |exec |travis_retry |env )*'
-    r"(?:\w{1,60}=\S{0,200} )*(?P<program>[\w./@+-]{1,200})"
+    r"(?:\w{1,60}=\S{0,200} )*(?P<program>[\w./+-]{1,200})"
 )
 _PROGRAMS = {"mvn": "maven", "mvnw": "maven", "gradlew": "gradle", "apt-get": "apt", "pip3": "pip", "yum": "dnf"}
 _PROGRAMS |= {

@@ -38,6 +38,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffd]")
 # A word that a limit cuts in two: what is left of a token would not be known as one.
 _BROKEN_START = re.compile(r"\A\S{1,300}")
 _BROKEN_END = re.compile(r"(?<!\S)\S{1,300}\Z|\S{300}\Z")
+_FAILED_COMMAND = re.compile(r'^The command ".{1,700}(?:exited with|failed with status) [1-9]')
 # The line with which runners and shells report the end of the command that failed.
 _EXIT = re.compile(
     r"^ERROR: Job failed|^##\[error\]|^The command \"|exited with (?:code |status )?\d|exit (?:status|code):? \d"
@@ -95,10 +96,12 @@ def _follow(open_sections: list[str], line: str) -> None:
 
 
 def failing_region(lines: list[Line], size: int = REGION_LINES) -> list[Line]:
-    """At most `size` lines, up to the last exit marker where there is one."""
-    ends = [number for number, line in enumerate(lines, start=1) if _EXIT.search(line.text)]
-    end = ends[-1] if ends else len(lines)
-    return lines[max(0, end - size) : end]
+    """At most `size` lines, up to the last exit marker where there is one; Travis goes on after a command failed."""
+    for marker in (_FAILED_COMMAND, _EXIT):
+        end = next((at for at in range(len(lines), 0, -1) if marker.search(lines[at - 1].text)), 0)
+        if end:
+            return lines[max(0, end - size) : end]
+    return lines[-size:]
 
 
 def _clean(line: str) -> str:
