@@ -24,7 +24,6 @@ WIDER = 0.8
 RUNNERS_UP = 3
 # Classes that may be said far from the end; of the others a distant line is somebody's warning.
 _WIDE = frozenset({"test_failure", "build_failure", "lint_failure", "dependency_resolution"})
-_WIDE_ROWS = tuple(row for row in TABLE if row.error_class in _WIDE)
 # Where GitLab's reason names a class, the text may still say it more precisely.
 _REFINED = {
     "image_not_found": frozenset({"image_not_found", "auth", "rate_limit", "tls_network_error"}),
@@ -75,14 +74,16 @@ def classify_text(
     exit_code: int | None = None,
     job: str = "",
     before: int = 0,
+    table: Sequence[Row] = TABLE,
 ) -> Diagnosis:
     """The diagnosis of one job from GitLab's reason, its exit code and its trace; bounded whatever the trace is.
 
     Without `exit_code` the one that the trace names counts. `before` is how many lines stood before what is given.
+    `table` is another than the built-in one, where the table itself is measured.
     """
     lines = lines_of(trace, before)
     code = exit_code if exit_code is not None else _exit_code(lines)
-    hits = _hits(lines)
+    hits = _hits(lines, table)
     found = _of_text(hits, lines, code, job)
     said = FAILURE_REASONS.get(failure_reason or "")
     if said is None:
@@ -149,17 +150,18 @@ def _matches(lines: Sequence[Line], rows: Sequence[Row], *, anywhere: bool = Fal
             yield Hit(row, line, row.confidence * (WIDER if anywhere else 1.0))
 
 
-def _hits(lines: list[Line]) -> list[Hit]:
+def _hits(lines: list[Line], table: Sequence[Row]) -> list[Hit]:
     """What the failing region says, else the last lines, else, less surely, a wider look.
 
     The runner's own sections after the job's count only where nothing before them says anything.
     """
     own = of_the_job(lines)
     for region in (failing_region(own), own[-REGION_LINES:], lines[-REGION_LINES:]):
-        found = list(_matches(region, TABLE))
+        found = list(_matches(region, table))
         if found:
             return found
-    return list(_matches(failing_region(own, WIDE_LINES), _WIDE_ROWS, anywhere=True))
+    wide = [row for row in table if row.error_class in _WIDE]
+    return list(_matches(failing_region(own, WIDE_LINES), wide, anywhere=True))
 
 
 def _of_text(hits: Sequence[Hit], lines: Sequence[Line], code: int | None, job: str) -> Diagnosis:

@@ -8,7 +8,10 @@ what stands where is the policy; `tests/healer/words` holds it against what tool
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 UNKNOWN = "unknown"
 
@@ -25,6 +28,11 @@ class Row(NamedTuple):
     confidence: float
     reach: int
     words: tuple[str, ...]
+
+    def without(self, words: Collection[str]) -> Row | None:
+        """The row without some of its words; None where nothing is left."""
+        left = [word for word in self.words if word not in words]
+        return _row(self.error_class, self.confidence, *left, reach=self.reach) if left else None
 
 
 # What testing tools count, and the plugins of Maven that judge style.
