@@ -41,9 +41,9 @@ class Case:
 
 def cases(logs: Path, field: str) -> list[Case]:
     """The failures that have this field."""
-    opened = gzip.open(logs, "rt") if logs.suffix == ".gz" else logs.open()
-    with opened as lines:
-        rows = [json.loads(line) for line in lines]
+    data = logs.read_bytes()
+    text = (gzip.decompress(data) if logs.suffix == ".gz" else data).decode()
+    rows = [json.loads(line) for line in text.split("\n") if line]
     return [
         Case(f"{row['id']} ({row['tool']})", row["label"] if row["label"] in CLASSES else UNKNOWN, row[field])
         for row in rows
@@ -84,7 +84,7 @@ def deciding(case: Case, said: Diagnosis) -> Iterator[str]:
 
 
 def leave_out(logs: Path, field: str, *, words: bool) -> None:
-    """Each failure judged by a table without the words that decide about it alone: a lower bound for logs never seen."""
+    """Each failure judged without the words that decide about it alone: a lower bound for logs never seen."""
     found = [(case, classify_text(case.trace)) for case in cases(logs, field)]
     uses = Counter(word for case, said in found for word in deciding(case, said))
     right = 0
