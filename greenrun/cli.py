@@ -43,6 +43,7 @@ app.add_typer(webhook.app, name="webhook")
 app.command()(offline.analyze)
 app.command()(offline.generate)
 app.command()(offline.lint)
+app.command()(offline.classify)
 
 console = Console()
 

@@ -1,4 +1,4 @@
-"""The commands that need nothing else running: analyze, generate, lint. What they need loads slowly, so it waits."""
+"""The commands that need nothing else running. What they need loads slowly, so it waits."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from greenrun.exits import FAILED, USAGE, fail, finish, refused
+from shared.errors import GreenrunError
 
 Provider = Literal["rules", "ollama", "openai", "claude-code"]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object a line")]
@@ -112,3 +113,35 @@ def lint(
         raise typer.Exit(USAGE)
     if any(finding.severity == "error" for one in checked for finding in one.findings):
         raise typer.Exit(FAILED)
+
+
+def classify(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="logs of failed jobs, of any size; - is standard input")
+    ],
+    *,
+    failure_reason: Annotated[
+        str | None, typer.Option(help="the job's failure_reason, as GitLab's API gives it; it comes before any text")
+    ] = None,
+    exit_code: Annotated[
+        int | None, typer.Option(min=0, max=255, help="the exit code of the job; default: the one that the log names")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why jobs failed, from their logs: class, the line that says it, how sure that is. Nothing else has to run."""
+    from greenrun import classify as command  # noqa: PLC0415 - what it needs takes time to load
+
+    refused = False
+    for name in files:
+        try:
+            found = command.classify(name, failure_reason, exit_code)
+        except GreenrunError as error:
+            refused = True
+            fail(USAGE, str(error))
+            continue
+        if as_json:
+            print(command.as_json(name, found), flush=True)  # noqa: T201 - the command's output
+        else:
+            command.show(name, found, Console())
+    if refused:
+        raise typer.Exit(USAGE)

@@ -1,0 +1,53 @@
+"""No line that a job can print keeps a pattern busy: each gets a bounded amount of processor time, or the test ends."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# Seconds of processor time for one pattern and all its lines: thousands of times what they need.
+LIMIT = 5
+
+
+def run(patterns: list[str], limit: int = LIMIT) -> str:
+    """The last pattern begun by a process that must decide them all within the limit each; empty where it did."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.healer.pattern_search", str(limit)],
+        input=json.dumps(patterns),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    begun = done.stdout.splitlines()
+    return "" if done.returncode == 0 else (begun[-1] if begun else done.stderr)
+
+
+def table() -> list[str]:
+    """All patterns that read what a job printed."""
+    from services.healer import classify, tools  # noqa: PLC0415 - what it needs takes time to load
+    from services.healer.table import TABLE  # noqa: PLC0415
+    from shared.ci import region, secrets  # noqa: PLC0415
+
+    found = [word for row in TABLE for word in row.words] + [mark.pattern for _, mark in tools._MARKS]
+    compiled = [value for module in (classify, tools, region, secrets) for value in vars(module).values()]
+    return found + [
+        value.pattern for value in compiled if isinstance(value, re.Pattern) and isinstance(value.pattern, str)
+    ]
+
+
+def test_no_pattern_is_catastrophic() -> None:
+    """Long lines that repeat the pattern's own parts, and odds and ends, are decided within the limit."""
+    assert run(table()) == ""
+
+
+@pytest.mark.parametrize("pattern", [r"(?:a+)+$", r"(?:\w+\s?)+:$"])
+def test_a_catastrophic_pattern_is_found(pattern: str) -> None:
+    """The search knows the textbook ones."""
+    assert run([pattern], limit=1) == pattern
