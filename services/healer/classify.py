@@ -30,6 +30,7 @@ _REFINED = {
     "runner_system_failure": frozenset({"image_not_found", "auth", "rate_limit", "disk_full", "tls_network_error"}),
 }
 _EXIT_CODE = re.compile(r"(?:exit(?:ed with)?(?: code| status)?:?|non-zero code:) (?P<code>\d{1,3})\b", re.IGNORECASE)
+_CLOSING = re.compile(r"ERROR: Job failed|##\[error\]\s?Process completed|The command .{0,2000} exited with \d")
 _EVIDENCE_LIMIT = 300
 
 
@@ -142,10 +143,14 @@ def _order(job: Job, pipeline: Pipeline) -> int:
 
 
 def _matches(lines: Sequence[Line], rows: Sequence[Row], *, anywhere: bool = False) -> Iterator[Hit]:
-    """Each row that matches a line within its reach of the end, in the table's order; of its lines the last."""
+    """Each row that matches a line within its reach of the end, in the table's order; of its lines the last.
+
+    The line with which a runner closes a job says it only where no other does.
+    """
     for row in rows:
         near = lines if anywhere else lines[-row.reach :]
-        line = next((line for line in reversed(near) if row.pattern.search(line.text)), None)
+        said = [line for line in reversed(near) if row.pattern.search(line.text)]
+        line = next((line for line in said if not _CLOSING.match(line.text)), said[0] if said else None)
         if line:
             yield Hit(row, line, row.confidence * (WIDER if anywhere else 1.0))
 

@@ -132,3 +132,15 @@ def test_what_comes_after_the_last_exit_marker_explains_nothing() -> None:
     """A complaint of the clean-up after the command that failed is not the cause."""
     trace = "bash: line 3: mvn: command not found\nexit status 127\nUploading: x509: unknown authority\n"
     assert classify_text(trace).error_class == "missing_command"
+
+
+def test_the_tools_own_line_comes_before_the_runners_closing_one() -> None:
+    """The evidence is what went wrong, not that something did."""
+    found = classify_text("$ mvn package\nmvn: command not found\nERROR: Job failed: exit code 127\n")
+    assert (found.error_class, found.evidence.text, found.evidence.line) == (
+        "missing_command",
+        "mvn: command not found",
+        2,
+    )
+    alone = classify_text("$ mvn package\nERROR: Job failed: exit code 127\n")
+    assert (alone.error_class, alone.evidence.line) == ("missing_command", 2)
