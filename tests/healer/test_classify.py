@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.healer.classify import causes, classify_text, root_cause
-from shared.ci.region import REGION_LINES
+from shared.ci.region import BYTES_LIMIT, LINE_READ, REGION_LINES, lines_of
 from shared.events import Job, Pipeline
 
 LINES = [
@@ -143,13 +143,13 @@ def section(name: str, *lines: str) -> str:
 def test_what_the_runner_does_afterwards_is_not_the_cause() -> None:
     """after_script and uploads come last and complain first; the job's own command is what failed."""
     trace = (
-        section("step_script", "$ pytest", "=== 1 failed, 2 passed in 0.10s ===")
+        section("step_script", "$ mvn verify", "bash: line 3: mvn: command not found")
         + section("after_script", "$ notify", "curl: (6) Could not resolve host: chat.example.org")
         + section("upload_artifacts_on_failure", "WARNING: report.xml: no matching files", "ERROR: No files to upload")
         + "ERROR: Job failed: exit code 1\n"
     )
     found = classify_text(trace)
-    assert (found.error_class, found.section, found.tool) == ("test_failure", "step_script", "pytest")
+    assert (found.error_class, found.section, found.tool) == ("missing_command", "step_script", "shell")
 
 
 def test_markers_that_a_job_made_up_hide_nothing() -> None:
@@ -193,10 +193,21 @@ def test_the_exit_code_speaks_where_no_line_does() -> None:
 def test_travis_goes_on_after_the_command_that_failed() -> None:
     """What comes after the last failed command, and the sum at the end, explains nothing."""
     trace = (
-        'FAILED (failures=1)\nThe command "nosetests" exited with 1.\n$ curl x\ncurl: (6) Could not resolve host: x\n'
+        'x.sh: line 3: mvn: command not found\nThe command "x.sh" exited with 127.\n'
+        "$ curl x\ncurl: (6) Could not resolve host: x\n"
         "Done. Your build exited with 1.\n"
     )
-    assert classify_text(trace).error_class == "test_failure"
+    assert classify_text(trace).error_class == "missing_command"
+
+
+def test_half_a_token_is_not_shown_where_a_limit_cuts_it() -> None:
+    """Neither at the end of what is read of a long line nor at the beginning of what is read of a long log."""
+    token = "glpat-" + "a1B2" * 5
+    (line,) = lines_of("y " * (LINE_READ // 2 - 8) + token)
+    assert token[:10] not in line.text
+    rest = f"{token[10:]} and more\n"
+    first = lines_of(f"the token is {token} and more\n" + "z" * (BYTES_LIMIT - len(rest)))[0]
+    assert (first.number, first.text.strip()) == (1, "and more")
 
 
 def failed(number: int, stage: str, excerpt: str, *, reason: str | None = None, may_fail: bool = False) -> Job:
