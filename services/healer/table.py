@@ -445,7 +445,7 @@ TABLE: tuple[Row, ...] = (
         r"Network is unreachable",
         r"Failed to fetch `?https?://(?!.{0,300}\b40[0-9]\b)",
         r"Could not (?:GET|transfer artifact).{0,200}(?:timed out|reset|refused|handshake|50[234])",
-        r"tls.{0,40}\berror",
+        r"\btls\b.{0,40}\berror",
     ),
     _row(
         "dependency_resolution",

@@ -18,6 +18,8 @@ INNOCENT = (
     ("E   ModuleNotFoundError: No module named 'app'\n==== 1 error in 0.12s ====", "test_failure"),
     ("ModuleNotFoundError: No module named 'app'", "build_failure"),
     ("-XX:+HeapDumpOnOutOfMemoryError\nerror TS2322: no", "build_failure"),
+    ("  ✓ reset password: invalid token\nok 3 - connection refused\n--- PASS: TestTimedOut (0.00s)", "unknown"),
+    ("reading puretls-1.1.jar; error in opening", "unknown"),
     ("0 vulnerabilities\nall good", "unknown"),
     ("Your code has been rated at 10.00/10", "unknown"),
     ("12 examples, 0 failures", "unknown"),
