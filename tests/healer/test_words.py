@@ -19,6 +19,8 @@ INNOCENT = (
     ("ModuleNotFoundError: No module named 'app'", "build_failure"),
     ("-XX:+HeapDumpOnOutOfMemoryError\nerror TS2322: no", "build_failure"),
     ("  ✓ reset password: invalid token\nok 3 - connection refused\n--- PASS: TestTimedOut (0.00s)", "unknown"),
+    ('info fsevents@2.1.0: The platform "linux" is incompatible with this module.', "unknown"),
+    ("  Downloading async_timeout-4.0.2-py3-none-any.whl (5.8 kB)", "unknown"),
     ("reading puretls-1.1.jar; error in opening", "unknown"),
     ("0 vulnerabilities\nall good", "unknown"),
     ("Your code has been rated at 10.00/10", "unknown"),
