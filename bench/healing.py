@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 AIMS = {"text": 0.95, "log": 0.93}
 NAMES = {"text": "excerpts", "log": "whole logs"}
+LONG = 500
 CLASSES = ADVICE.keys() | REPORTED.keys()
 
 
@@ -101,12 +102,22 @@ def leave_out(logs: Path, field: str, *, words: bool) -> None:
     print(f"    {single} of the {len(uses)} words that decide decide about one failure alone")
 
 
+def halves(logs: Path) -> None:
+    """The first half of each long log, in which the job still ran: a class other than the label is a false alarm."""
+    long = [case for case in cases(logs, "log") if case.trace.count("\n") >= LONG]
+    said = [(case, classify_text(case.trace[: len(case.trace) // 2])) for case in long]
+    false = [(case, one) for case, one in said if one.error_class not in {UNKNOWN, case.expected}]
+    print(f"first halves {len(false):3}/{len(said):<3} false alarms")
+    for case, one in false:
+        print(f"    {case.name}: {one.error_class} said: {one.evidence.text[:100]!r}")
+
+
 def _without(words: set[str]) -> list[Row]:
     return [left for row in TABLE if (left := row.without(words))]
 
 
 def main() -> None:
-    """Accuracy from excerpts and from whole logs, then the same with each failure's own words left out."""
+    """Accuracy from excerpts and from whole logs, the same with each failure's own words left out, and false alarms."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("logs", type=Path, help="labelled logs")
     parser.add_argument("--words", action="store_true", help="name the words that decide about one failure alone")
@@ -115,6 +126,7 @@ def main() -> None:
         accuracy(options.logs, field)
     for field in NAMES:
         leave_out(options.logs, field, words=options.words)
+    halves(options.logs)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ _REFINED = {
 }
 _EXIT_CODE = re.compile(r"(?:exit(?:ed with)?(?: code| status)?:?|non-zero code:) (?P<code>\d{1,3})\b", re.IGNORECASE)
 _CLOSING = re.compile(r"ERROR: Job failed|##\[error\]\s?Process completed|The command .{0,2000} exited with \d")
+# A test that passed says nothing, whatever its name is.
+_PASSED = re.compile(r"^\s*(?:[✓✔√] |ok \d+ |PASS(?:ED)?[: ]|\[ +(?:OK|RUN) +\]|--- PASS: |test \S+ \.\.\. ok$)")
 _EVIDENCE_LIMIT = 300
 
 
@@ -160,6 +162,7 @@ def _hits(lines: list[Line], table: Sequence[Row]) -> list[Hit]:
 
     The runner's own sections after the job's count only where nothing before them says anything.
     """
+    lines = [line for line in lines if not _PASSED.match(line.text)]
     own = of_the_job(lines)
     for region in (failing_region(own), own[-REGION_LINES:], lines[-REGION_LINES:]):
         found = list(_matches(region, table))
