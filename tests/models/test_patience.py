@@ -27,6 +27,18 @@ async def asked(model: Guarded) -> str:
     return (await model.complete("system", "prompt", ANSWER_SCHEMA)).text
 
 
+async def trying(model: Slow) -> tuple[Guarded, asyncio.Task[str]]:
+    """A breaker that opened and whose pause is over, with the one who tries for all held at the model's gate."""
+    breaker = guarded(model, llm_breaker_pause=0)
+    for _ in range(2):
+        with pytest.raises(Retry):
+            await asked(breaker)
+    model.gate.clear()
+    first = asyncio.create_task(asked(breaker))
+    await model.reached.wait()
+    return breaker, first
+
+
 async def test_a_busy_model_is_asked_again_after_what_it_says() -> None:
     """A short Retry-After is waited for, so often."""
     model = FakeModel(Retry("busy", after=0.01), Retry("busy", after=0.01), "an answer")
@@ -57,13 +69,7 @@ async def test_a_model_that_is_down_is_left_alone() -> None:
 async def test_after_the_pause_one_tries_and_then_all_may() -> None:
     """The others are not held up behind the one that tries; an answer opens the way for all."""
     model = Slow(DOWN, DOWN, "up again")
-    breaker = guarded(model, llm_breaker_pause=0)
-    for _ in range(2):
-        with pytest.raises(Retry):
-            await asked(breaker)
-    model.gate.clear()
-    first = asyncio.create_task(asked(breaker))
-    await model.reached.wait()
+    breaker, first = await trying(model)
     with pytest.raises(Retry, match="left alone"):
         await asked(breaker)
     model.gate.set()
@@ -84,13 +90,7 @@ async def test_a_refusal_is_no_outage() -> None:
 async def test_one_that_is_cancelled_while_it_tries_keeps_nobody_out() -> None:
     """The next one may try."""
     model = Slow(DOWN, DOWN, "up again")
-    breaker = guarded(model, llm_breaker_pause=0)
-    for _ in range(2):
-        with pytest.raises(Retry):
-            await asked(breaker)
-    model.gate.clear()
-    first = asyncio.create_task(asked(breaker))
-    await model.reached.wait()
+    breaker, first = await trying(model)
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     model.gate.set()
