@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import re
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from shared.errors import Reject, Retry
 from shared.events import Round
 from shared.ports import unheard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from shared.ports import Completion, Model, Progress
 
 T = TypeVar("T")
+MAX_ANSWER = 200_000
+# At so many braces the beginning of an object is looked for: each look may read the whole rest.
+MAX_BEGINNINGS = 1_000
 # An event stays small: of each round the first findings are kept, each cut.
 FINDINGS_KEPT = 5
 FINDING_LENGTH = 300
@@ -75,6 +81,24 @@ async def ask(
             return Asked(value, tuple(rounds))
         refused = Refused(answer.text, findings)
     return Asked(None, tuple(rounds))
+
+
+def object_in(text: str, keys: Collection[str]) -> dict[str, Any] | None:
+    """The first JSON object of an answer that has all these keys; None where there is none.
+
+    Fences, prose and braces around it, and control characters in its texts, are tolerated; of an answer of more than
+    200,000 characters nothing is read.
+    """
+    decoder = json.JSONDecoder(strict=False)
+    beginnings = (match.start() for match in re.finditer(r"\{", text[: MAX_ANSWER + 1]))
+    for start in itertools.islice(beginnings, MAX_BEGINNINGS if len(text) <= MAX_ANSWER else 0):
+        try:
+            document, _ = decoder.raw_decode(text, start)
+        except (json.JSONDecodeError, RecursionError):
+            continue
+        if isinstance(document, dict) and set(keys) <= document.keys():
+            return document
+    return None
 
 
 def _round(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
+from shared.asking import MAX_ANSWER, object_in
 from shared.ci.finding import with_line
 from shared.ci.parameters import with_registry
 from shared.events import Files, FilesGenerated, Proposal, RunFailed, TemplateResolved
@@ -24,9 +23,6 @@ ANSWER_SCHEMA: dict[str, object] = {
     "required": ["pipeline", "dockerfile"],
     "additionalProperties": False,
 }
-MAX_ANSWER = 200_000
-# At so many braces the beginning of the object is looked for: each look may read the whole rest.
-MAX_BEGINNINGS = 1_000
 EVIDENCE_LENGTH = 8_000
 SAID = 20
 
@@ -59,18 +55,12 @@ def judged(answer: str, wrong: Callable[[Files], Sequence[Finding]]) -> tuple[Fi
 
 
 def read_answer(text: str) -> Files:
-    """The two files of a model's answer; fences, prose around the JSON and control characters are tolerated."""
-    if len(text) > MAX_ANSWER:
-        raise Unusable(f"the answer is {len(text)} characters long")
-    decoder = json.JSONDecoder(strict=False)
-    for start in (match.start() for match in itertools.islice(re.finditer(r"\{", text), MAX_BEGINNINGS)):
-        try:
-            document, _ = decoder.raw_decode(text, start)
-        except (json.JSONDecodeError, RecursionError):
-            continue
-        if isinstance(document, dict) and {"pipeline", "dockerfile"} <= document.keys():
-            return _files(document)
-    raise Unusable("the answer has no JSON object with the keys pipeline and dockerfile")
+    """The two files of a model's answer, whatever stands around them; Unusable where it has none."""
+    document = object_in(text, ("pipeline", "dockerfile"))
+    if document is None:
+        long = f"; it is {len(text)} characters long" if len(text) > MAX_ANSWER else ""
+        raise Unusable(f"the answer has no JSON object with the keys pipeline and dockerfile{long}")
+    return _files(document)
 
 
 def generated(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.healer.decide import MODEL
 from services.healer.strategies.fix import Fix
-from shared.asking import Question
+from shared.asking import Question, object_in
 from shared.events import Files
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from shared.events import PipelineFailed
 
 REGION_LIMIT = 6_000
-ANSWER_LIMIT = 200_000
 ANSWER_SHOWN = 60_000
 VERSION = "repair 1"
 
@@ -84,12 +82,12 @@ def prompt(event: PipelineFailed, diagnosis: Diagnosis, region: str, refused: Re
 
 def read(text: str, author: str) -> Fix | str:
     """The repair in an answer, or one sentence that says why it is none."""
-    start, end = text.find("{"), text.rfind("}")
-    if start < 0 or end < start or len(text) > ANSWER_LIMIT:
-        return "the answer holds no JSON object"
+    document = object_in(text, ("pipeline", "dockerfile", "summary"))
+    if document is None:
+        return "the answer holds no JSON object with the keys pipeline, dockerfile and summary"
     try:
-        answer = Answer.model_validate(json.loads(text[start : end + 1], strict=False))
-    except (ValueError, RecursionError, ValidationError) as error:
+        answer = Answer.model_validate(document)
+    except ValidationError as error:
         return f"the answer is not the JSON object that was asked for: {str(error).splitlines()[0][:200]}"
     files = Files(pipeline=_ended(answer.pipeline), dockerfile=_ended(answer.dockerfile))
     return Fix(MODEL, answer.summary.strip(), files, author=author)

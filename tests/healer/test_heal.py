@@ -241,6 +241,15 @@ async def test_a_models_repair_is_checked_and_refusals_go_back_to_it() -> None:
     assert "policy-image-registry" in model.prompts[3]
 
 
+async def test_prose_with_braces_around_a_repair_is_passed_over() -> None:
+    """Thoughts, an example and a farewell: the object with the three fields is the answer."""
+    honest = PIPELINE.replace("    - pip install pytest", "    - apt-get install -y maven\n    - pip install pytest")
+    model = FakeModel(f"I think {{it}} needs {{'a': 1}}.\n```json\n{_answer(honest)}\n```\nUse {{care}}!")
+    answer = await heal(failure("mvn: command not found"), deps(model=model))
+    assert isinstance(answer, FilesGenerated)
+    assert answer.proposal.files.pipeline == honest
+
+
 async def test_a_model_that_gives_nothing_ends_with_a_report() -> None:
     """The same files again, or no model there at all, is no repair."""
     same = await heal(failure("mvn: command not found"), deps(model=FakeModel(_answer(PIPELINE)), model_rounds=0))
