@@ -69,7 +69,7 @@ class Admission:
         """The client gives up for good only where the server has ended its welcome, or by its own close."""
         self._shut(self._unknown())
 
-    def why(self, error: Exception) -> str | None:
+    def why(self, error: Exception, *, asked_for_certificate: bool = False) -> str | None:
         """Why this program is not let in, and what to do; None where trying again may help."""
         words = str(error).lower()
         if isinstance(error, NotOffered):
@@ -80,7 +80,9 @@ class Admission:
             return self._unknown()
         if isinstance(error, ssl.SSLCertVerificationError):
             return f"{_distrust(error, self.where)} (NATS says: {error.verify_message})"
-        if isinstance(error, ssl.SSLError) and any(said in words.replace("_", " ") for said in UNWELCOME):
+        unwelcome = isinstance(error, ssl.SSLError) and any(said in words.replace("_", " ") for said in UNWELCOME)
+        # The alert that says so may be lost when the server hangs up right after it.
+        if unwelcome or (asked_for_certificate and isinstance(error, ConnectionError)):
             advice = "NATS_TLS_CERT and NATS_TLS_KEY name one that its own authority signed"
             return f"NATS at {self.where} wants a certificate that it knows, and got none or another; {advice}"
         return None
@@ -99,10 +101,16 @@ class Admission:
 
 
 class SecuredClient(Client):
-    """A client that sends nothing to a server that demands no TLS: nats-py would go on in the clear."""
+    """A client that, where TLS is wanted, sends nothing to a server that demands none: nats-py goes on in the clear."""
+
+    def __init__(self, *, tls: bool) -> None:
+        super().__init__()
+        self._wants_tls = tls
+        self.asked_for_certificate = False
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
-        if initial_connection and not info.get("tls_required"):
+        self.asked_for_certificate = bool(info.get("tls_verify"))
+        if self._wants_tls and initial_connection and not info.get("tls_required"):
             raise NotOffered
         await super()._process_info(info, initial_connection)
 
@@ -113,14 +121,16 @@ async def connected(settings: CommonSettings, name: str) -> tuple[Client, Admiss
     while True:
         admission = Admission(settings, name)
         options = _options(settings, name, admission)
-        client = SecuredClient() if options["tls"] or "tls://" in settings.nats_url else Client()
+        client = SecuredClient(tls=bool(options["tls"]) or "tls://" in settings.nats_url)
         try:
             # With reconnecting allowed, the client asks for ever with what the server has refused.
             await client.connect(allow_reconnect=False, **options)
+            if not client.is_connected:
+                raise ConnectionResetError("the server hung up")
         except (OSError, NatsError, TimeoutError) as error:
             with suppress(OSError, NatsError, TimeoutError):
                 await asyncio.wait_for(client.close(), CLOSE_SECONDS)
-            if reason := admission.why(error):
+            if reason := admission.why(error, asked_for_certificate=client.asked_for_certificate):
                 raise NotAdmitted(reason) from error
             log.warning("waiting for NATS", url=admission.where, error=str(error) or type(error).__name__)
             await asyncio.sleep(waiting)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 
-from greenrun import embedded
+from greenrun import embedded, nats_users
 from greenrun.secrets import USERS_FILE, Vault
 from shared.bus import Bus
 from shared.permissions import OPERATOR, PROVISIONER, USERS, inbox
@@ -80,6 +80,14 @@ async def guarded(folder: Path, secrets: Path, more: str = "") -> AsyncIterator[
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(embedded.nats_server(folder / "data", configuration=configuration))
         yield Guarded(url, secrets, folder / "data" / "server.log", folder / "nats.pid")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_hashes() -> Iterator[None]:
+    """The cost of a hash is not what is tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nats_users, "BCRYPT_ROUNDS", 4)
+        yield
 
 
 @pytest.fixture(scope="session")

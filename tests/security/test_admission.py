@@ -30,7 +30,7 @@ from tests.security.conftest import Guarded, filled, guarded
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 20.0
-LEARNER = (sys.executable, "-m", "services.learner")
+SEEDER = (sys.executable, "-m", "services.seeder")
 RUNS = (str(Path(sys.executable).parent / "greenrun"), "runs")
 
 
@@ -159,10 +159,10 @@ async def test_a_wrong_password_ends_services_and_commands_with_a_sentence(secre
     async with guarded(tmp_path, secrets) as server:
         wrong = {"NATS_URL": server.url, "NATS_PASSWORD": "wr0ng-password"}
         service, command = await asyncio.gather(
-            ended(*LEARNER, **wrong), ended(*RUNS, GREENRUN_HOME=str(tmp_path), **wrong)
+            ended(*SEEDER, **wrong), ended(*RUNS, GREENRUN_HOME=str(tmp_path), **wrong)
         )
     assert (service[0], command[0]) == (1, 3)
-    for output, user in ((service[1], "learner"), (command[1], "operator")):
+    for output, user in ((service[1], "seeder"), (command[1], "operator")):
         assert f"{server.url} does not know the user {user}" in output
         assert "NATS_PASSWORD" in output
         assert "wr0ng" not in output
@@ -238,10 +238,10 @@ async def test_mutual_tls(secrets: Path, tmp_path: Path, authority: Authority) -
 
 @asynccontextmanager
 async def _service(server: Guarded, secrets: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The learner as a process of its own, ready."""
+    """The seeder as a process of its own, ready."""
     environment = os.environ | {"NATS_URL": server.url, "SECRETS_DIR": str(secrets)}
     process = await asyncio.create_subprocess_exec(
-        *LEARNER,
+        *SEEDER,
         cwd=ROOT,
         env=environment,
         stdout=asyncio.subprocess.DEVNULL,
@@ -264,19 +264,19 @@ async def test_after_a_rotation_the_old_password_opens_nothing(tmp_path: Path) -
     secrets = filled(tmp_path / "secrets")
     mounted = tmp_path / "mounted"
     mounted.mkdir()
-    (mounted / "nats_password").write_text((secrets / "nats_password_learner").read_text())
+    (mounted / "nats_password").write_text((secrets / "nats_password_seeder").read_text())
     async with guarded(tmp_path / "server", secrets) as server:
         async with Bus.connect(server.settings(PROVISIONER), PROVISIONER) as bus:
             await bus.provision()
         async with _service(server, mounted) as process:
-            Vault(secrets, 0o600).rotate("learner")
+            Vault(secrets, 0o600).rotate("seeder")
             (tmp_path / "server" / USERS_FILE).write_text((secrets / USERS_FILE).read_text())
             os.kill(int(server.pid.read_text()), signal.SIGHUP)
             assert process.stderr is not None
             said = await asyncio.wait_for(process.stderr.read(), SECONDS)
             assert await process.wait() == 1
-        assert b"does not know the user learner" in said
+        assert b"does not know the user seeder" in said
         assert b"Traceback" not in said
-        (mounted / "nats_password").write_text((secrets / "nats_password_learner").read_text())
+        (mounted / "nats_password").write_text((secrets / "nats_password_seeder").read_text())
         async with _service(server, mounted):
             pass

@@ -53,7 +53,7 @@ def test_a_file_that_cannot_be_read_is_named_without_its_content(folder: Path, c
 def test_a_service_with_a_wrong_file_ends_with_a_sentence_that_does_not_show_it(folder: Path) -> None:
     """The variable's name is said, the value is not, and the exit code is 1."""
     (folder / "ack_wait").write_text("s3cret-in-the-wrong-place")
-    argv = [sys.executable, "-m", "services.learner"]
+    argv = [sys.executable, "-m", "services.seeder"]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 1
     assert "ACK_WAIT" in done.stderr
