@@ -38,6 +38,9 @@ class CommonSettings(Environment):
     nats_url: str = Field("nats://127.0.0.1:4222", description="NATS server, or several with commas between")
     nats_user: str | None = Field(None, description="NATS user of this service")
     nats_password: SecretStr | None = Field(None, description="password of that user")
+    nats_replicas: int = Field(
+        1, ge=1, le=5, description="servers of a cluster that keep each stream: 1 alone, 3 in a cluster of three"
+    )
     concurrency: int = Field(16, ge=1, description="deliveries that one service has in hand at once")
     max_deliveries: int = Field(30, ge=1, description="deliveries of one event before it becomes a dead letter")
     retry_base: float = Field(1.0, gt=0, description="seconds before the first redelivery; doubles, with full jitter")
