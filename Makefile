@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check fmt doctor clean
+.PHONY: help setup demo up test check fmt chart doctor clean
 
 BIN := .venv/bin
 
@@ -27,6 +27,10 @@ check: setup ## ruff, formatting, mypy --strict
 fmt: setup ## format the code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
+
+chart: setup ## lint and render the Helm chart, and hold its manifests to Kubernetes' schemas
+	@scripts/chart-tools.sh
+	@$(BIN)/python scripts/chart.py
 
 modelfile: setup ## write ollama/Modelfile from the generator's prompt
 	@$(BIN)/python scripts/modelfile.py
