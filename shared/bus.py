@@ -410,8 +410,12 @@ def envelope(event: Event, source: str, cause: str | None) -> dict[str, str]:
     return headers | ({"ce-cause": cause} if cause else {})
 
 
-def decode(subject: str, data: bytes) -> Event:
-    """The event of a message; Undecodable says why it is none."""
+def decode(subject: str, data: bytes, headers: Mapping[str, str] | None) -> Event:
+    """The event of a message; Undecodable says why it is none.
+
+    The envelope must be of the same subject: whoever may ask the server anything can name any subject for the answer,
+    and has it stored there without a right to publish it (docs/security.md).
+    """
     first, _, rest = subject.partition(".")
     second, _, identity = rest.partition(".")
     model = EVENT_TYPES.get(f"{first}.{second}")
@@ -425,6 +429,8 @@ def decode(subject: str, data: bytes) -> Event:
         raise Undecodable(f"the body is no {model.type}: {problems}") from error
     if event.subject != subject:
         raise Undecodable(f"the body says {event.subject}, the subject {subject}")
+    if (headers or {}).get("ce-id") != subject:
+        raise Undecodable(f"its envelope is not that of {subject}: nobody published it as this event")
     return event
 
 
@@ -439,7 +445,7 @@ def _recorded(raw: RawStreamMsg) -> list[Recorded]:
     """The event of a stored message; none where it is no event, which is only logged."""
     subject, headers = raw.subject or "", raw.headers or {}
     try:
-        event = decode(subject, raw.data or b"")
+        event = decode(subject, raw.data or b"", headers)
     except Undecodable as error:
         log.warning("skipped in the log", subject=subject, sequence=raw.seq, reason=str(error))
         return []

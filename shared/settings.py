@@ -162,15 +162,26 @@ class NamingSettings(Environment):
         return rules_of(self.image_names)
 
 
-class RegistrySettings(NamingSettings):
-    """The private registry and where images come from."""
+class RegistryNameSettings(NamingSettings):
+    """What the private registry is called and how it is spoken to; who only names its images needs no password."""
 
     nexus_registry: str = Field("ai-nexus:5001", description="host:port of the private registry, as images name it")
-    registry_user: str | None = Field(None, description="user of the private registry")
-    registry_password: SecretStr | None = Field(None, description="password of that user")
     registry_insecure: bool = Field(
         default=False, description="speak http to the private registry (loopback always does)"
     )
+    air_gapped: bool = Field(default=False, description="the registry and mirrors alone are reached, not the internet")
+
+    @field_validator("nexus_registry")
+    @classmethod
+    def _named_in_images(cls, text: str) -> str:
+        return registry_of(text)
+
+
+class RegistrySettings(RegistryNameSettings):
+    """The private registry and where images come from."""
+
+    registry_user: str | None = Field(None, description="user of the private registry")
+    registry_password: SecretStr | None = Field(None, description="password of that user")
     seed_mirror: str | None = Field(
         None, description="host:port of a mirror that serves every source under its full name; then no source is asked"
     )
@@ -183,12 +194,6 @@ class RegistrySettings(NamingSettings):
     seed_auth_file: str | None = Field(
         None, description="file with the sources' users, as 'docker login' and 'skopeo login' write it"
     )
-    air_gapped: bool = Field(default=False, description="the registry and mirrors alone are reached, not the internet")
-
-    @field_validator("nexus_registry")
-    @classmethod
-    def _named_in_images(cls, text: str) -> str:
-        return registry_of(text)
 
     @field_validator("seed_mirror", "seed_mirrors")
     @classmethod

@@ -11,7 +11,8 @@ import pytest
 from nats.aio.client import Client
 
 from shared import topology
-from shared.events import EVENT_TYPES
+from shared.bus import Bus, Undecodable, decode
+from shared.events import EVENT_TYPES, RunFailed
 from shared.permissions import BLOBS_STREAM, LEASES_STREAM, OPERATOR, PROVISIONER, SERVICES, USERS, inbox
 from shared.topology import ADVISORIES_STREAM, DLQ_STREAM, EVENTS_STREAM, INTAKE_CONSUMER, TOPOLOGY
 from tests.security.conftest import Guarded
@@ -98,6 +99,30 @@ async def test_not_even_the_operator_can_destroy_the_log(nats_server: Guarded) -
         assert await refused(nats_server, client, "publish", list(harmful(OPERATOR))) == []
         info = await client.request(f"$JS.API.STREAM.INFO.{EVENTS_STREAM}", b"")
     assert json.loads(info.data)["config"]["deny_delete"] is True
+
+
+async def test_an_answer_that_was_sent_to_a_neighbours_subject_is_not_believed(nats_server: Guarded) -> None:
+    """NATS lets whoever asks name any subject for the answer: a real event, stored as another one, is no event."""
+    event = RunFailed(run_id="01REDIRECTED", attempt=1, phase="healer", reason="nothing", evidence="")
+    async with nats_server.client(OPERATOR) as client:
+        # Within two minutes the message id keeps a copy out; this is an event that is older.
+        body = event.model_dump_json().encode()
+        await client.jetstream().publish(event.subject, body, headers={"ce-id": event.subject})
+    copied = f"{event.type}.{event.run_id}.2"
+    async with nats_server.client("retriever") as client:
+        asked = f"$JS.API.DIRECT.GET.{EVENTS_STREAM}.{event.subject}"
+        await client.publish(asked, b"", reply=copied)
+        await client.publish(asked, b"", reply=f"pipeline.passed.{event.run_id}.1")
+        await client.flush()
+    async with Bus.connect(nats_server.settings(OPERATOR), OPERATOR) as bus, asyncio.timeout(5):
+        while await bus._last(EVENTS_STREAM, copied) is None:
+            pass
+        raw = await bus._last(EVENTS_STREAM, copied)
+        assert raw is not None
+        fitting = (raw.data or b"").replace(b'"attempt":1', b'"attempt":2')
+        with pytest.raises(Undecodable, match="its envelope"):
+            decode(copied, fitting, raw.headers)
+        assert [recorded.event for recorded in await bus.history(event.run_id)] == [event]
 
 
 async def test_without_a_user_there_is_nothing(nats_server: Guarded) -> None:
