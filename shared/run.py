@@ -14,9 +14,12 @@ from shared import logging, topology
 from shared.bus import Bus
 from shared.delivery import Deliveries
 from shared.errors import GreenrunError
+from shared.pulse import beating
 from shared.settings import wrong
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from shared.service import Service
     from shared.settings import CommonSettings
 
@@ -43,14 +46,21 @@ async def serve(
     stop: asyncio.Event,
     deps: Any = None,
     bus: Bus | None = None,
+    health: Path | None = None,
 ) -> None:
-    """Handle the service's deliveries until `stop`, then finish what is in hand; `deps` and `bus` replace its own."""
+    """Handle the service's deliveries until `stop`, then finish what is in hand; `deps` and `bus` replace its own.
+
+    `health` is the file in which it says how it is: one service of a process can have it.
+    """
     async with AsyncExitStack() as stack:
+        pulse = await stack.enter_async_context(beating(health, service.name, settings.health_grace))
         if bus is None:
             bus = await stack.enter_async_context(Bus.connect(settings, service.name))
         if deps is None:
             deps = await stack.enter_async_context(service.connect(settings, bus))
         deliveries = Deliveries(bus, service, settings, deps)
+        if pulse is not None:
+            pulse.bus = bus
         log.info("ready", service=service.name)
         async with asyncio.TaskGroup() as group:
             group.create_task(stop.wait())
@@ -72,4 +82,4 @@ async def _until_signal(service: Service[Any, Any], settings: CommonSettings) ->
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(service, settings, stop=stop)
+    await serve(service, settings, stop=stop, health=settings.health_file)
