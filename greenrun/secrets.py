@@ -93,8 +93,11 @@ class Vault:
     mode: int
     made: list[str] = field(default_factory=list)
 
-    def fill(self, *, nkeys: bool) -> None:
-        """Write what is missing. WrongCall where the folder cannot be written, or a file is not what it should be."""
+    def fill(self, *, nkeys: bool, stack: bool = False, sandbox: bool = False) -> None:
+        """Write what is missing; with `stack` also what compose.yaml wants, with `sandbox` a token for its GitLab.
+
+        WrongCall where the folder cannot be written, or a file in it is not what it should be.
+        """
         self._readable_table()
         self._own_folder()
         for user in USERS:
