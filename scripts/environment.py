@@ -39,9 +39,11 @@ COMPOSE = (
     ("GREENRUN_IMAGES", "greenrun", "registry and path before each image's name"),
     ("GREENRUN_TAG", "dev", "tag of greenrun's images"),
     ("GREENRUN_SECRETS", "./secrets", "folder of the secrets"),
+    ("GREENRUN_CA", "/dev/null", "certificates of a proxy or mirror of packages, while images are built"),
     ("REPLICAS", "1", "containers of each service"),
     ("MONITOR_CONCURRENCY", "5000", "CONCURRENCY of the monitor, which only waits: pipelines that one follows at once"),
     ("NATS_CONFIG", "alone", "alone, or node: one of three (profile cluster)"),
+    ("NATS_MAX_FILE", "20GB", "disk that the log may take on each NATS server; then nothing more is taken on"),
     ("PUBLISH_GATEWAY", "127.0.0.1:8080", "address on this machine of the API; with replicas a range of ports"),
     ("PUBLISH_NATS", "127.0.0.1:4222", "address on this machine of the log, for the command"),
     ("PUBLISH_GITLAB", "127.0.0.1:8929", "profile sandbox: address on this machine of its GitLab"),
@@ -49,12 +51,12 @@ COMPOSE = (
     ("PUBLISH_OLLAMA", "127.0.0.1:11434", "profile ollama: address on this machine of Ollama"),
     ("PUBLISH_PROMETHEUS", "127.0.0.1:9090", "profile observability: address on this machine of Prometheus"),
     ("PUBLISH_GRAFANA", "127.0.0.1:3000", "profile observability: address on this machine of Grafana"),
-    ("PUBLISH_OTLP", "127.0.0.1:4318", "profile observability: address on this machine of the OpenTelemetry collector"),
 )
 # Settings whose value in a container is not the default.
 IN_COMPOSE = {
     "NATS_URL": "nats://nats:4222",
     "NATS_USER": "each service has its own",
+    "HEALTH_FILE": "/tmp/health.json, from the image",
     "CONCURRENCY": "of all but the monitor, which has MONITOR_CONCURRENCY",
     "GATEWAY_HOST": "0.0.0.0 within the container; PUBLISH_GATEWAY says where it is reached",
     "GATEWAY_PORT": "8080 within the container; PUBLISH_GATEWAY says where it is reached",
