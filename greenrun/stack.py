@@ -32,7 +32,11 @@ def values(folder: Path) -> dict[str, Any]:
 
     WrongCall where its secrets are not there, or not readable.
     """
-    said = _said(folder)
+    return values_told(folder, _said(folder))
+
+
+def values_told(folder: Path, said: Mapping[str, str | None]) -> dict[str, Any]:
+    """The same, where `said` are the variables that Compose was told."""
     secrets = _secrets(folder, said)
     login = _operator(secrets)
     if not login:
@@ -43,7 +47,7 @@ def values(folder: Path) -> dict[str, Any]:
 
 
 def _said(folder: Path) -> Mapping[str, str | None]:
-    """What compose is told there: the environment, else the file .env."""
+    """What Compose is told there: the environment, else the file .env."""
     return {**dotenv_values(folder / ".env"), **os.environ}
 
 

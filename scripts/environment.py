@@ -39,7 +39,7 @@ COMPOSE = (
     ("GREENRUN_IMAGES", "greenrun", "registry and path before each image's name"),
     ("GREENRUN_TAG", "dev", "tag of greenrun's images"),
     ("GREENRUN_SECRETS", "./secrets", "folder of the secrets"),
-    ("GREENRUN_CA", "/dev/null", "certificates of a proxy or mirror of packages, while images are built"),
+    ("BUILD_CA", "/dev/null", "certificates of a proxy or mirror of packages, while images are built"),
     ("REPLICAS", "1", "containers of each service"),
     ("MONITOR_CONCURRENCY", "5000", "CONCURRENCY of the monitor, which only waits: pipelines that one follows at once"),
     ("NATS_CONFIG", "alone", "alone, or node: one of three (profile cluster)"),
@@ -49,6 +49,8 @@ COMPOSE = (
     ("PUBLISH_GITLAB", "127.0.0.1:8929", "profile sandbox: address on this machine of its GitLab"),
     ("PUBLISH_REGISTRY", "127.0.0.1:5001", "profile sandbox: address on this machine of its registry"),
     ("PUBLISH_OLLAMA", "127.0.0.1:11434", "profile ollama: address on this machine of Ollama"),
+    ("OLLAMA_CPUS", "8.0", "profile ollama: processors that it may take"),
+    ("OLLAMA_MEMORY", "32G", "profile ollama: memory that it may take"),
     ("PUBLISH_PROMETHEUS", "127.0.0.1:9090", "profile observability: address on this machine of Prometheus"),
     ("PUBLISH_GRAFANA", "127.0.0.1:3000", "profile observability: address on this machine of Grafana"),
 )
@@ -56,7 +58,7 @@ COMPOSE = (
 IN_COMPOSE = {
     "NATS_URL": "nats://nats:4222",
     "NATS_USER": "each service has its own",
-    "HEALTH_FILE": "/tmp/health.json, from the image",
+    "HEALTH_FILE": "as the image says",
     "CONCURRENCY": "of all but the monitor, which has MONITOR_CONCURRENCY",
     "GATEWAY_HOST": "0.0.0.0 within the container; PUBLISH_GATEWAY says where it is reached",
     "GATEWAY_PORT": "8080 within the container; PUBLISH_GATEWAY says where it is reached",
