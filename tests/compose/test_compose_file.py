@@ -1,4 +1,4 @@
-"""compose.yaml as Compose reads it: valid for every profile, with the least of settings, secrets, rights and networks."""
+"""compose.yaml as Compose reads it: valid for every profile; the least of settings, secrets, rights and networks."""
 
 from __future__ import annotations
 
