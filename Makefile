@@ -15,6 +15,11 @@ demo: setup ## show it: a pipeline that is healed, and a second one from the tem
 up: setup ## start everything on this machine and keep it running
 	@$(BIN)/greenrun up
 
+images: setup ## build the images, print their sizes, write build/sbom
+	@scripts/engine.sh
+	@scripts/bases.sh python:3.11-slim-bookworm
+	@$(BIN)/python -m scripts.images
+
 test: setup ## the whole test suite
 	@scripts/test-tools.sh
 	@$(BIN)/pytest
