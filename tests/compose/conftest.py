@@ -27,6 +27,7 @@ from shared.events import Submission
 from shared.ports import FileChange, Message
 from shared.settings import CommonSettings, GitLabSettings
 from shared.topology import TOPOLOGY
+from tests.engine import require
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "greenrun" / "samples"
@@ -154,24 +155,15 @@ async def command(environment: Mapping[str, str], folder: Path, *arguments: str)
 @pytest.fixture(scope="session")
 def compose_plugin() -> None:
     """Compose, which reads the file without an engine; the test is skipped where it is not installed."""
-    if shutil.which("docker") is None or not _works("docker", "compose", "version"):
+    argv = ["docker", "compose", "version"]
+    if shutil.which("docker") is None or subprocess.run(argv, capture_output=True, check=False, timeout=30).returncode:
         pytest.skip("Compose is not installed; scripts/engine.sh installs it")
 
 
-@pytest.fixture(scope="session")
-def engine(compose_plugin: None) -> None:  # noqa: ARG001
-    """A container engine with Compose; the test is skipped where there is none."""
-    if not _works("docker", "version"):
-        pytest.skip("no container engine answers; scripts/engine.sh starts one")
-
-
-def _works(*argv: str) -> bool:
-    return subprocess.run(argv, capture_output=True, check=False, timeout=30).returncode == 0
-
-
 @pytest.fixture(scope="module")
-def environment(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:  # noqa: ARG001
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """What Compose is told; whatever it made is gone afterwards."""
+    require()
     made = told(tmp_path_factory.mktemp("stack"))
     yield made
     down = ["docker", "compose", "--env-file", os.devnull, "--profile", "*", "down", "--volumes", "--remove-orphans"]

@@ -18,6 +18,7 @@ from shared.news import EVERY_SUBJECT
 from tests.compose.conftest import BUILD_SECONDS, DEADLINE, SERVICES, ComposeError, Stack, command
 
 pytestmark = [
+    pytest.mark.engine,
     pytest.mark.stack,
     pytest.mark.asyncio(loop_scope="module"),
     # A published port answers while the server behind it is away; nats-py then forgets to close what it opened.
