@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from shared.permissions import Permissions
 
 FIRST_LINE = "# Made by 'greenrun secrets', which brings it up to date; include it in the server's configuration."
-# The passwords are 256 random bits; the cost is for those that a person put in place. Each connection pays it.
-BCRYPT_ROUNDS = 10
+# The cost is for a password that a person put in place; each connection pays it. No stretching makes the 256 random
+# bits of our own safer, and twenty services that connect to a busy server at once would wait for each other's hashes.
+BCRYPT_ROUNDS, FEWEST_ROUNDS = 10, 4
+RANDOM_LENGTH = 43
 HASH = re.compile(r'user: "([a-z]+)"\n *password: "([^"]+)"')
 
 
@@ -40,7 +42,8 @@ def hashed(password: str, known: str | None) -> str:
     """The hash that is known where it is of this password, else a new one: a table made again stays the same."""
     if known and bcrypt.checkpw(password.encode(), known.encode()):
         return known
-    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(BCRYPT_ROUNDS)).decode()
+    rounds = FEWEST_ROUNDS if len(password) >= RANDOM_LENGTH else BCRYPT_ROUNDS
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds)).decode()
 
 
 def public_key(seed: str) -> str:

@@ -9,13 +9,12 @@ import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from dotenv import dotenv_values
 
 from greenrun import embedded, stack
@@ -131,13 +130,12 @@ async def compose(environment: Mapping[str, str], *arguments: str, seconds: floa
     )
 
 
-def told(folder: Path) -> dict[str, str]:
-    """An environment for a stack of its own, with the settings of deploy/sandbox.env."""
-    own = uuid.uuid4().hex[:8]
+def told(folder: Path, images: str) -> dict[str, str]:
+    """An environment for a stack of its own of these images, with the settings of deploy/sandbox.env."""
     sandbox = {name: value or "" for name, value in dotenv_values(ROOT / "deploy" / "sandbox.env").items()}
     ports = {name: f"127.0.0.1:{embedded.free_port()}" for name in PORTS}
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    names = {"COMPOSE_PROJECT_NAME": f"greenrun-{own}", "GREENRUN_IMAGES": f"greenrun-{own}"}
+    names = {"COMPOSE_PROJECT_NAME": f"greenrun-{uuid.uuid4().hex[:8]}", "GREENRUN_IMAGES": images}
     files = {"GREENRUN_SECRETS": str(folder / "secrets")}
     # This machine's own certificates, wherever packages come from.
     files |= {"BUILD_CA": str(CERTIFICATES)} if CERTIFICATES.exists() else {}
@@ -160,29 +158,37 @@ def compose_plugin() -> None:
         pytest.skip("Compose is not installed; scripts/engine.sh installs it")
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """What Compose is told; whatever it made is gone afterwards."""
+@pytest.fixture(scope="session")
+def images() -> Iterator[str]:
+    """The prefix of images that are built for these tests alone, and removed after them."""
     require()
-    made = told(tmp_path_factory.mktemp("stack"))
+    prefix = f"greenrun-{uuid.uuid4().hex[:8]}"
+    yield prefix
+    built = [f"{prefix}/{name}:{tag}" for name in BUILT for tag in ("dev", "next")]
+    subprocess.run(["docker", "image", "rm", *built], capture_output=True, check=False, timeout=DEADLINE)
+
+
+@pytest.fixture(scope="module")
+def environment(images: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What Compose is told; whatever it made is gone afterwards."""
+    made = told(tmp_path_factory.mktemp("stack"), images)
     yield made
     down = ["docker", "compose", "--env-file", os.devnull, "--profile", "*", "down", "--volumes", "--remove-orphans"]
     subprocess.run([*down, "--timeout", "5"], cwd=ROOT, env=made, capture_output=True, check=False, timeout=DEADLINE)
-    images = [f"{made['GREENRUN_IMAGES']}/{name}:{tag}" for name in BUILT for tag in ("dev", "next")]
-    subprocess.run(["docker", "image", "rm", *images], capture_output=True, check=False, timeout=DEADLINE)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def containers(environment: dict[str, str]) -> AsyncIterator[Stack]:
-    """The stack with its sandbox, built and healthy."""
+@asynccontextmanager
+async def started(environment: Mapping[str, str], *profiles: str) -> AsyncIterator[Stack]:
+    """The stack with these profiles, built and healthy."""
     folder = Path(environment["GREENRUN_SECRETS"]).parent
     await run("scripts/bases.sh", seconds=BUILD_SECONDS)
     await command(environment, folder, "secrets", "init", "secrets", "--mounted", "--sandbox")
-    await compose(environment, "build", "--quiet", seconds=BUILD_SECONDS)
-    await compose(environment, "up", "--wait", "--quiet-pull")
-    values = dict(stack.values_told(folder, environment))
+    told = {**environment, "COMPOSE_PROFILES": ",".join(profiles)}
+    await compose(told, "build", "--quiet", seconds=BUILD_SECONDS)
+    await compose(told, "up", "--wait", "--quiet-pull")
+    values = stack.values_told(folder, told)
     async with (
         Bus.connect(CommonSettings(**values, log_level="ERROR"), "test") as bus,
         GitLabClient.connect(GitLabSettings(**values)) as gitlab,
     ):
-        yield Stack(folder, environment, bus, gitlab)
+        yield Stack(folder, told, bus, gitlab)
