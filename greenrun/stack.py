@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -23,8 +24,10 @@ SANDBOX_GITLAB = "gitlab"
 
 
 def is_here(folder: Path) -> bool:
-    """Whether this folder has the secrets of a stack."""
-    return bool(_operator(_secrets(folder, _said(folder))))
+    """Whether this folder has the secrets of a stack, and they can be read."""
+    with suppress(WrongCall):
+        return bool(_operator(_secrets(folder, _said(folder))))
+    return False
 
 
 def values(folder: Path) -> dict[str, Any]:
