@@ -45,7 +45,8 @@
 {{/* (root, name, row) → the volume with this service's secrets: each key alone, so that no other of the Secret is there.
      A key that the service cannot do without is no option: the pod waits and its events name the key. */}}
 {{- define "greenrun.secretsVolume" -}}
-{{- $needed := ternary (list "nats_password") list .root.Values.natsAuth.enabled -}}
+{{- $login := ternary "nats_nkey_seed" "nats_password" (eq .root.Values.natsAuth.method "nkey") -}}
+{{- $needed := ternary (list $login) list .root.Values.natsAuth.enabled -}}
 {{- if eq .name "gateway" -}}{{- $needed = append $needed "gateway_token" -}}{{- end -}}
 {{- $facts := include "greenrun.facts" . | fromYaml -}}
 - name: secrets
