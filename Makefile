@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check audit fmt doctor clean
+.PHONY: help setup demo up test check audit fmt chart doctor clean
 
 BIN := .venv/bin
 
@@ -30,6 +30,10 @@ audit: setup ## known vulnerabilities in the locked dependencies; fails too wher
 fmt: setup ## format the code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
+
+chart: setup ## lint and render the Helm chart, and hold its manifests to Kubernetes' schemas
+	@scripts/chart-tools.sh
+	@$(BIN)/python scripts/chart.py
 
 modelfile: setup ## write ollama/Modelfile from the generator's prompt
 	@$(BIN)/python scripts/modelfile.py

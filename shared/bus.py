@@ -104,7 +104,8 @@ class Bus:
 
     async def provision(self) -> None:
         """Create the streams, consumers and the bucket, and apply what changed in their configuration."""
-        await provision.apply(self._request, ack_wait=self._settings.ack_wait)
+        settings = self._settings
+        await provision.apply(self._request, ack_wait=settings.ack_wait, replicas=settings.nats_replicas)
 
     async def provisioned(self) -> list[str]:
         """What is missing, each as a sentence; empty where everything is there."""

@@ -20,9 +20,12 @@ STREAM_NOT_FOUND = 10059
 CONSUMER_NOT_FOUND = 10014
 
 
-async def apply(request: Request, *, ack_wait: float) -> None:
-    """Create what is missing and update what changed; `ack_wait` in seconds. Reject where the server refuses."""
-    for config in topology.streams():
+async def apply(request: Request, *, ack_wait: float, replicas: int = 1) -> None:
+    """Create what is missing and update what changed; `ack_wait` in seconds. Reject where the server refuses.
+
+    `replicas` above 1 needs a cluster of at least as many servers.
+    """
+    for config in topology.streams(replicas=replicas):
         name = config["name"]
         exists = await _found(request, f"STREAM.INFO.{name}", STREAM_NOT_FOUND)
         await _ask(request, f"STREAM.{'UPDATE' if exists else 'CREATE'}.{name}", config)
