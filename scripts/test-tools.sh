@@ -23,6 +23,20 @@ if ! have buildah; then
   install buildah || say "buildah could not be installed: the tests that build images are skipped"
 fi
 
+if ! have busybox; then
+  say "installing a static busybox for the tests of jobs in containers"
+  install busybox-static || say "busybox could not be installed: the tests of jobs in containers are skipped"
+fi
+
+# In CI the tests of containers must run; elsewhere they are skipped where there is no engine and none can be started.
+if scripts/engine.sh; then
+  scripts/bases.sh
+elif [ "${CI:-}" = true ]; then
+  exit 1
+else
+  say "there is no container engine: the tests of containers are skipped"
+fi
+
 if [ ! -x .tools/claude/node_modules/.bin/claude ]; then
   if have npm || install npm; then
     say "installing the Claude Code CLI for its tests"

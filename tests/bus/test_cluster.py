@@ -39,7 +39,8 @@ async def provisioned(bus: Bus) -> None:
     async with asyncio.timeout(DEADLINE):
         while True:
             try:
-                return await bus.provision()
+                await bus.provision()
+                break
             except (Reject, Retry):
                 await asyncio.sleep(0.1)
 
