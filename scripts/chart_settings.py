@@ -19,7 +19,7 @@ from pydantic import SecretStr
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from shared import topology  # noqa: E402 - run as a script, the project is found by its folder
+from shared import provision, topology  # noqa: E402 - run as a script, the project is found by its folder
 from shared.settings import CommonSettings  # noqa: E402
 
 CHART = ROOT / "deploy" / "helm" / "greenrun"
@@ -34,9 +34,9 @@ KEPT = ("type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "excl
 
 
 def classes() -> dict[str, type[CommonSettings]]:
-    """The settings class of each service, and of the provisioner, which has none of its own."""
+    """The settings class of each service, and of the provisioner."""
     found = {row.service: import_module(f"services.{row.service}.settings").Settings for row in topology.TOPOLOGY}
-    return {**found, "provisioner": CommonSettings}
+    return {**found, "provisioner": provision.Settings}
 
 
 def secret_names(settings: type[CommonSettings]) -> list[str]:
