@@ -10,8 +10,8 @@ ARG SERVICE
 FROM ${PYTHON_IMAGE} AS uv
 ARG UV_VERSION=0.13.9
 ARG PYPI_INDEX=https://pypi.org/simple
-# The secret `ca` is an optional bundle of certificates, for a proxy or mirror with an authority of its own. It is no
-# part of the image.
+# The secret `ca` is an optional bundle of certificates, for a proxy or mirror with an authority of its own; an empty one
+# says nothing. It is no part of the image.
 ENV UV_CACHE_DIR=/var/cache/uv \
     UV_COMPILE_BYTECODE=1 \
     UV_DEFAULT_INDEX=${PYPI_INDEX} \
@@ -19,7 +19,7 @@ ENV UV_CACHE_DIR=/var/cache/uv \
     UV_PYTHON=/usr/local/bin/python3 \
     UV_PYTHON_DOWNLOADS=never
 RUN --mount=type=secret,id=ca,required=false \
-    if [ -f /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
+    if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
     pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
         --index-url "${PYPI_INDEX}" "uv==${UV_VERSION}"
 WORKDIR /build
@@ -32,7 +32,7 @@ COPY services services
 COPY sandbox sandbox
 COPY greenrun greenrun
 RUN --mount=type=secret,id=ca,required=false --mount=type=cache,target=/var/cache/uv,sharing=locked \
-    if [ -f /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca; fi; \
+    if [ -s /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca; fi; \
     uv build --quiet --wheel --out-dir /wheel && \
     uv pip install --quiet --no-deps --target /opt/greenrun/code /wheel/*.whl
 
@@ -43,7 +43,7 @@ RUN uv venv --quiet /opt/greenrun/venv && \
     echo /opt/greenrun/code >"$(echo /opt/greenrun/venv/lib/python3.*/site-packages)/greenrun.pth"
 ARG SERVICE
 RUN --mount=type=secret,id=ca,required=false --mount=type=cache,target=/var/cache/uv,sharing=locked \
-    if [ -f /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca; fi; \
+    if [ -s /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca; fi; \
     env --unset UV_DEFAULT_INDEX uv export --quiet --locked --offline --no-dev --no-emit-project --extra "${SERVICE}" \
         --output-file /build/locked.txt && \
     uv pip install --quiet --require-hashes --python /opt/greenrun/venv --requirements /build/locked.txt
@@ -112,6 +112,7 @@ CMD ["shared.provision"]
 # Stand-ins for GitLab, a registry and the world's registries; which one, the command says.
 FROM git AS for-sandbox
 HEALTHCHECK NONE
+RUN install --directory --owner=10001 --group=10001 /data
 CMD ["greenrun", "sandbox", "--help"]
 
 # hadolint ignore=DL3006

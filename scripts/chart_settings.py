@@ -23,8 +23,9 @@ from shared import topology  # noqa: E402 - run as a script, the project is foun
 from shared.settings import CommonSettings  # noqa: E402
 
 CHART = ROOT / "deploy" / "helm" / "greenrun"
-# What the chart sets from other values, or what every container of one system must have alike.
+# What the chart sets from other values (HEALTH_FILE: the image), and what all containers of one system must have alike.
 CHARTS_OWN = {
+    "HEALTH_FILE",
     *("NATS_URL", "NATS_USER", "NATS_REPLICAS", "CONCURRENCY"),
     *("GATEWAY_HOST", "GATEWAY_PORT", "CHROMADB_HOST", "CHROMADB_PORT"),
 }

@@ -8,7 +8,7 @@ options=(-qq)
 if [ -n "${DEBIAN_MIRROR:-}" ]; then
   { grep -rlF http://deb.debian.org /etc/apt || true; } | xargs -r sed -i "s#http://deb.debian.org#$DEBIAN_MIRROR#"
 fi
-if [ -f /run/secrets/ca ]; then options+=(-o "Acquire::https::CaInfo=/run/secrets/ca"); fi
+if [ -s /run/secrets/ca ]; then options+=(-o "Acquire::https::CaInfo=/run/secrets/ca"); fi
 apt-get "${options[@]}" update
 DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" install -y --no-install-recommends "$@" >/dev/null
 rm -rf /var/log/apt /var/log/dpkg.log /var/log/alternatives.log

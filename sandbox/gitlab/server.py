@@ -49,7 +49,7 @@ class GitLabServer:
         row = await self.forge.add_project(path)
         if row is None:
             row = self.forge.project(path)
-        contents = dict(files or {}) if from_dir is None else _read(from_dir)
+        contents = dict(files or {}) if from_dir is None else files_of(from_dir)
         if contents:
             known = await self.forge.repository(row).branches()
             actions = [Action("create", name, content) for name, content in contents.items()]
@@ -108,7 +108,7 @@ def _bound(host: str, port: int) -> socket.socket:
     return sock
 
 
-def _read(folder: Path) -> dict[str, bytes]:
+def files_of(folder: Path) -> dict[str, bytes]:
     """Path → bytes of all files below a folder; caches and repositories are left out."""
     skipped = {".git", "__pycache__"}
     return {
