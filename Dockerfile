@@ -52,7 +52,8 @@ RUN --mount=type=secret,id=ca,required=false --mount=type=cache,target=/var/cach
 # commands leave behind when they are ended (Python waits for its own children alone).
 FROM ${PYTHON_IMAGE} AS plain
 ARG DEBIAN_MIRROR
-RUN --mount=type=secret,id=ca,required=false --mount=type=bind,source=scripts/image-packages.sh,target=/packages.sh \
+RUN --mount=type=secret,id=ca,required=false,mode=0444 \
+    --mount=type=bind,source=scripts/image-packages.sh,target=/packages.sh \
     --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt,sharing=locked \
     /packages.sh tini && \
     useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin greenrun
@@ -68,7 +69,8 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=2 CMD ["pyt
 # git as the analyzer and the committer use it: fetch, read, pack, push. Its Perl is for commands that they never call,
 # and would be half of the image.
 FROM plain AS git
-RUN --mount=type=secret,id=ca,required=false --mount=type=bind,source=scripts/image-packages.sh,target=/packages.sh \
+RUN --mount=type=secret,id=ca,required=false,mode=0444 \
+    --mount=type=bind,source=scripts/image-packages.sh,target=/packages.sh \
     --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt,sharing=locked \
     /packages.sh ca-certificates git openssh-client && \
     dpkg --purge --force-depends git-man liberror-perl perl perl-modules-5.36 libperl5.36 && \
@@ -76,7 +78,8 @@ RUN --mount=type=secret,id=ca,required=false --mount=type=bind,source=scripts/im
 
 # skopeo copies images and runs none: it needs no networks for containers.
 FROM plain AS skopeo
-RUN --mount=type=secret,id=ca,required=false --mount=type=bind,source=scripts/image-packages.sh,target=/packages.sh \
+RUN --mount=type=secret,id=ca,required=false,mode=0444 \
+    --mount=type=bind,source=scripts/image-packages.sh,target=/packages.sh \
     --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt,sharing=locked \
     /packages.sh ca-certificates skopeo && \
     dpkg --purge --force-depends containernetworking-plugins gnupg-l10n iptables && \

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check audit fmt chart containers e2e env modelfile doctor clean
+.PHONY: help setup demo up test check fmt audit chart images containers e2e env modelfile doctor clean
 
 BIN := .venv/bin
 

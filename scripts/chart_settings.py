@@ -19,12 +19,13 @@ from pydantic import SecretStr
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from shared import topology  # noqa: E402 - run as a script, the project is found by its folder
+from shared import provision, topology  # noqa: E402 - run as a script, the project is found by its folder
 from shared.settings import CommonSettings  # noqa: E402
 
 CHART = ROOT / "deploy" / "helm" / "greenrun"
-# What the chart sets from other values, or what every container of one system must have alike.
+# What the chart sets from other values (HEALTH_FILE: the image), and what all containers of one system must have alike.
 CHARTS_OWN = {
+    "HEALTH_FILE",
     *("NATS_URL", "NATS_USER", "NATS_REPLICAS", "CONCURRENCY"),
     *("GATEWAY_HOST", "GATEWAY_PORT", "CHROMADB_HOST", "CHROMADB_PORT"),
 }
@@ -33,9 +34,9 @@ KEPT = ("type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "excl
 
 
 def classes() -> dict[str, type[CommonSettings]]:
-    """The settings class of each service, and of the provisioner, which has none of its own."""
+    """The settings class of each service, and of the provisioner."""
     found = {row.service: import_module(f"services.{row.service}.settings").Settings for row in topology.TOPOLOGY}
-    return {**found, "provisioner": CommonSettings}
+    return {**found, "provisioner": provision.Settings}
 
 
 def secret_names(settings: type[CommonSettings]) -> list[str]:

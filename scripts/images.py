@@ -50,10 +50,8 @@ def project(services: tuple[str, ...]) -> dict[str, Any]:
 def build(services: tuple[str, ...]) -> None:
     """All of them in one go; CalledProcessError where one cannot be built."""
     command = ["docker", "compose", "--file", "-", "--progress", "quiet", "build"]
-    # Bake would want buildx, which not every engine has; Compose builds as well without it.
-    environment = os.environ | {"COMPOSE_BAKE": "false"}
     asked = json.dumps(project(services))
-    subprocess.run(command, input=asked, text=True, check=True, cwd=ROOT, env=environment)  # noqa: S603
+    subprocess.run(command, input=asked, text=True, check=True, cwd=ROOT)  # noqa: S603
 
 
 def sizes(services: tuple[str, ...]) -> dict[str, int]:

@@ -45,9 +45,10 @@ def test_a_service_is_watched_spread_and_replaced_without_a_gap(service: str) ->
     """Its health decides, replicas stand apart, a new one is there before an old one goes, and a drain leaves one."""
     deployment = rendered("Deployment")[service]
     health = ["python", "-m", "shared.health"]
-    assert container(service)["livenessProbe"]["exec"]["command"] == health
-    assert container(service)["startupProbe"]["exec"]["command"] == health
-    assert "readinessProbe" in container(service)
+    assert container(service)["livenessProbe"]["exec"]["command"] == [*health, "--live"]
+    assert container(service)["startupProbe"]["exec"]["command"] == [*health, "--live"]
+    ready = {"httpGet": {"path": "/readyz", "port": "http"}} if service == "gateway" else {"exec": {"command": health}}
+    assert ready.items() <= container(service)["readinessProbe"].items()
     assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     assert len(deployment["spec"]["template"]["spec"]["topologySpreadConstraints"]) == 2
     labels = deployment["spec"]["template"]["metadata"]["labels"]

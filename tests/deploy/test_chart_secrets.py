@@ -51,6 +51,7 @@ def test_a_pod_waits_for_what_it_cannot_do_without() -> None:
     """The password of NATS's user and the gateway's token are no option; without users there is no password."""
     assert needed("gateway") == {"nats_password", "gateway_token"}
     assert needed("monitor") == {"nats_password"}
+    assert needed("monitor", natsAuth={"method": "nkey"}) == {"nats_nkey_seed"}
     assert needed("monitor", natsAuth={"enabled": False}) == set()
 
 

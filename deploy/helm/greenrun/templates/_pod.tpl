@@ -45,7 +45,8 @@
 {{/* (root, name, row) → the volume with this service's secrets: each key alone, so that no other of the Secret is there.
      A key that the service cannot do without is no option: the pod waits and its events name the key. */}}
 {{- define "greenrun.secretsVolume" -}}
-{{- $needed := ternary (list "nats_password") list .root.Values.natsAuth.enabled -}}
+{{- $login := ternary "nats_nkey_seed" "nats_password" (eq .root.Values.natsAuth.method "nkey") -}}
+{{- $needed := ternary (list $login) list .root.Values.natsAuth.enabled -}}
 {{- if eq .name "gateway" -}}{{- $needed = append $needed "gateway_token" -}}{{- end -}}
 {{- $facts := include "greenrun.facts" . | fromYaml -}}
 - name: secrets
@@ -111,21 +112,31 @@ spec:
           containerPort: 8080
       {{- end }}
       {{- if ne .name "provisioner" }}
-      {{- $health := dict "exec" (dict "command" (list "python" "-m" "shared.health")) "timeoutSeconds" 10 }}
+      {{- /* An outage of NATS makes a pod unready and is no reason to start it again; a loop that hangs is one. */}}
+      {{- $health := list "python" "-m" "shared.health" }}
       startupProbe:
-        {{- merge (dict "periodSeconds" 5 "failureThreshold" 60) $health | toYaml | nindent 8 }}
+        exec:
+          command: {{ append $health "--live" | toJson }}
+        periodSeconds: 5
+        timeoutSeconds: 10
+        failureThreshold: 60
       livenessProbe:
-        {{- merge (dict "periodSeconds" 30 "failureThreshold" 4) $health | toYaml | nindent 8 }}
+        exec:
+          command: {{ append $health "--live" | toJson }}
+        periodSeconds: 30
+        timeoutSeconds: 10
+        failureThreshold: 4
       readinessProbe:
         {{- if eq .name "gateway" }}
         httpGet:
           path: /readyz
           port: http
-        periodSeconds: 10
-        timeoutSeconds: 6
         {{- else }}
-        {{- merge (dict "periodSeconds" 30 "failureThreshold" 2) $health | toYaml | nindent 8 }}
+        exec:
+          command: {{ $health | toJson }}
         {{- end }}
+        periodSeconds: 10
+        timeoutSeconds: 10
       {{- end }}
       resources:
         {{- toYaml .row.resources | nindent 8 }}
