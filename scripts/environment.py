@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 from pydantic import SecretStr  # noqa: E402 - the path comes first
 
 from shared import settings  # noqa: E402
+from shared.permissions import PROVISIONER  # noqa: E402
 from shared.topology import TOPOLOGY  # noqa: E402
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 EXAMPLE = ROOT / ".env.example"
-SERVICES = tuple(row.service for row in TOPOLOGY)
+READERS = (*(row.service for row in TOPOLOGY), PROVISIONER)
 WIDTH = 120
 HEAD = """\
 # Every setting of greenrun with its default. Copy this file to .env and uncomment what is to differ:
@@ -86,14 +87,15 @@ class Setting:
 
 
 def of_service(service: str) -> type[settings.CommonSettings]:
-    """The settings class of a service."""
-    found: type[settings.CommonSettings] = import_module(f"services.{service}.settings").Settings
+    """The settings class of a service, or of the provisioner."""
+    module = "shared.provision" if service == PROVISIONER else f"services.{service}.settings"
+    found: type[settings.CommonSettings] = import_module(module).Settings
     return found
 
 
 def groups() -> Iterator[tuple[str, list[Setting]]]:
     """Title and settings of each class: those that services share, then each service's own."""
-    by_service = {service: of_service(service) for service in SERVICES}
+    by_service = {service: of_service(service) for service in READERS}
     shared = [
         one
         for one in vars(settings).values()
@@ -125,7 +127,7 @@ def _title(owner: type[settings.Environment]) -> str:
 
 def _setting(name: str, field: FieldInfo, by_service: dict[str, type[settings.CommonSettings]]) -> Setting:
     readers = tuple(service for service, owner in by_service.items() if name in owner.model_fields)
-    everybody = ("all",) if readers == SERVICES else readers
+    everybody = ("all",) if readers == READERS else readers
     return Setting(name.upper(), _shown(field.default), field.description or "", everybody, is_secret(field))
 
 

@@ -17,7 +17,6 @@ from greenrun.exposure import secrets_of
 from greenrun.secrets import ROUTES_FILE, USERS_FILE
 from scripts import environment
 from shared.permissions import PROVISIONER
-from shared.settings import CommonSettings
 from tests.compose.conftest import ROOT, SERVICES
 
 OURS = (*SERVICES, PROVISIONER)
@@ -49,11 +48,6 @@ def everything(compose_plugin: None) -> dict[str, Any]:  # noqa: ARG001
     return config("*")
 
 
-def settings_of(service: str) -> type[CommonSettings]:
-    """The settings class of a service, or of the provisioner."""
-    return CommonSettings if service == PROVISIONER else environment.of_service(service)
-
-
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_profile_is_valid(compose_plugin: None, profile: str) -> None:  # noqa: ARG001
     """Alone, and with the settings that go with it; without a profile there is nothing of the sandbox."""
@@ -68,7 +62,7 @@ def test_every_profile_is_valid(compose_plugin: None, profile: str) -> None:  # 
 @pytest.mark.parametrize("service", OURS)
 def test_a_service_is_told_the_settings_that_it_reads_and_no_other(everything: dict[str, Any], service: str) -> None:
     """A setting that is added to a class, or taken away, must be so in compose.yaml."""
-    fields = settings_of(service).model_fields.items()
+    fields = environment.of_service(service).model_fields.items()
     read = {name.upper() for name, field in fields if not environment.is_secret(field)}
     told = set(everything["services"][service]["environment"])
     assert told == read - LEFT_TO_THE_IMAGE
