@@ -36,6 +36,7 @@ _WRITTEN = re.compile(
     rf"(?P<by_shell>{_PLACE})['\"`\u2019]?.{{0,20}}: [Pp]ermission denied"
     rf"|(?:[Cc]ould not|[Uu]nable to) (?:create|write|open)[^'\"`/]{{0,40}}['\"`]?(?P<by_tool>{_PLACE})"
 )
+_REFUSED = re.compile(r"[Pp]ermission denied|EACCES|EPERM|Operation not permitted")
 _DUBIOUS = re.compile(r"dubious ownership in repository")
 _NOT_ROOT = re.compile(
     r"are you root\?|must be (?:run as )?root|/var/lib/(?:apt|dpkg)/\S* .{0,20}Permission denied"
@@ -100,8 +101,12 @@ def _chmod_in_dockerfile(text: str, path: str) -> str | None:
 
 def _as_owner(text: str, user: str, before: Instruction, instruction: str) -> str:
     """The instruction before another, as root where the user is another one: a file may be root's."""
-    plain = not user or user.partition(":")[0] in ("root", "0")
-    return with_lines(text, before.line, [instruction] if plain else ["USER root", instruction, f"USER {user}"])
+    lines = [instruction] if _is_root(user) else ["USER root", instruction, f"USER {user}"]
+    return with_lines(text, before.line, lines)
+
+
+def _is_root(user: str) -> bool:
+    return not user or user.partition(":")[0] in ("root", "0")
 
 
 def _names(text: str, path: str) -> bool:
@@ -110,29 +115,27 @@ def _names(text: str, path: str) -> bool:
 
 def _writable(failure: Failure) -> Fix | None:
     """A folder of the image that its user cannot write is given to the user before the user takes over."""
-    path = _refused_path(failure)
     ran = failed_run(failure.files.dockerfile, failure.lines) if failure.builds_image else None
-    if not path or ran is None:
+    refused = any(_REFUSED.search(line) for line in failure.near)
+    if ran is None or not refused or _is_root(ran[0].user_at(ran[1].line)):
         return None
-    stage, run = ran
+    (stage, run), path = ran, _refused_path(failure)
     user = stage.user_at(run.line)
-    if not user or user.partition(":")[0] in ("root", "0"):
-        return None
-    text = failure.files.dockerfile
-    if _SYSTEM.match(path):
+    places = [
+        one.rest for one in stage.instructions if one.word == "WORKDIR" and one.line < run.line and one.rest != "/"
+    ]
+    within = [place for place in reversed(places) if not path or path == place or path.startswith(f"{place}/")]
+    if path and _SYSTEM.match(path) and not within:
         return _run_as_root(failure, run, user)
+    folder = within[0] if within else path.rpartition("/")[0] or path
+    if not folder:
+        return None
     switch = next(one for one in reversed(stage.instructions) if one.word == "USER" and one.line < run.line)
-    places = [one.rest for one in stage.instructions if one.word == "WORKDIR" and one.line < run.line]
-    folder = next(
-        (place for place in reversed(places) if path.startswith(place) and place != "/"),
-        path.rpartition("/")[0] or path,
-    )
-    changed = with_lines(
-        text, switch.line, [f"RUN mkdir -p {shlex.quote(folder)} && chown -R {user} {shlex.quote(folder)}"]
-    )
-    late = [one for one in stage.instructions if one.word in ("COPY", "ADD") and switch.line < one.line < run.line]
-    for one in reversed(late):
-        changed = _copied_as(changed, one, user)
+    given = f"RUN mkdir -p {shlex.quote(folder)} && chown -R {user} {shlex.quote(folder)}"
+    changed = with_lines(failure.files.dockerfile, switch.line, [given])
+    for one in stage.instructions:
+        if one.word in ("COPY", "ADD") and switch.line < one.line < run.line:
+            changed = _copied_as(changed, one, user)
     files = failure.files.model_copy(update={"dockerfile": changed})
     return Fix("give the folder to the user", f"{folder} belongs to {user} before {user} writes there", files)
 
@@ -150,7 +153,7 @@ def _rooted(failure: Failure) -> Fix | None:
     if ran is None or not any(_NOT_ROOT.search(line) for line in failure.said):
         return None
     user = ran[0].user_at(ran[1].line)
-    return _run_as_root(failure, ran[1], user) if user and user.partition(":")[0] not in ("root", "0") else None
+    return None if _is_root(user) else _run_as_root(failure, ran[1], user)
 
 
 def _run_as_root(failure: Failure, run: Instruction, user: str) -> Fix:
