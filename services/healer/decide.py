@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from services.healer.failure import Failure, shown_before
 from services.healer.guard import loosens
+from services.healer.knowledge.rights import right_missing
 from services.healer.strategies.fix import Fix, unified_diff
 from services.healer.strategies.order import repairs_of
 from services.healer.table import UNKNOWN
@@ -83,7 +84,9 @@ def reported(event: PipelineFailed, diagnosis: Diagnosis) -> RunFailed | None:
     advice = REPORTED.get(diagnosis.error_class)
     if advice is None:
         return None
-    return failed(event, f"{_what(diagnosis)}: {advice}", diagnosis.evidence.text, diagnosis.error_class)
+    right = right_missing(diagnosis.evidence.text) if diagnosis.error_class == "auth" else ""
+    needed = f"; what the account or token of the job needs: it {right}" if right else ""
+    return failed(event, f"{_what(diagnosis)}: {advice}{needed}", diagnosis.evidence.text, diagnosis.error_class)
 
 
 def failure_of(event: PipelineFailed, diagnosis: Diagnosis, lines: list[Line], where: Surroundings) -> Failure:
@@ -105,7 +108,8 @@ def from_rules(event: PipelineFailed, diagnosis: Diagnosis, failure: Failure) ->
     found = repairs_of(failure)
     if diagnosis.error_class in RERUN_ONCE and not _class_was_rerun(event, diagnosis):
         summary = f"{diagnosis.error_class} may pass by itself: the same pipeline runs again, once"
-        found.insert(0, Fix(RERUN, summary, event.proposal.files, rerun=True))
+        sure = [fix for fix in found if fix.certain]
+        return [*sure, Fix(RERUN, summary, event.proposal.files, rerun=True), *(f for f in found if not f.certain)]
     return found
 
 

@@ -194,3 +194,15 @@ def with_word(document: Document, step: Step, old: str, new: str) -> str | None:
     if not found:
         return None
     return "".join([*lines[: start - 1], whole[: found.start()], new, whole[found.end() :], *lines[end - 1 :]])
+
+
+def with_lines_at(document: Document, path: Path, entry: Sequence[str]) -> str | None:
+    """The text with an entry before the key or item at this path, at its depth; None where that is within a line."""
+    lines = document.text.splitlines(keepends=True)
+    line, column = document.position_of(path)
+    before = lines[line - 1][: column - 1]
+    indent = len(before) - len(before.lstrip()) if _DASH.fullmatch(before) else len(before)
+    if before.strip(" -") or path not in document.positions:
+        return None
+    lines[line - 1 : line - 1] = [f"{' ' * indent}{one}\n" for one in entry]
+    return "".join(lines)
