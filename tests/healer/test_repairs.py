@@ -252,7 +252,7 @@ CASES: dict[str, Case] = {
         "test",
         "$ npm test\nFATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory",
         "out_of_memory",
-        ["+ variables:", '+ NODE_OPTIONS: "--max-old-space-size=4096"'],
+        ['+ NODE_OPTIONS: "--max-old-space-size=4096"'],
     ),
     "the heap of Maven is full": Case(
         "maven",
@@ -269,7 +269,7 @@ CASES: dict[str, Case] = {
         "compile",
         "$ cargo build --release\nerror: could not compile `app` (signal: 9, SIGKILL: kill)",
         "out_of_memory",
-        ["+ variables:", '+ CARGO_BUILD_JOBS: "1"'],
+        ['+ CARGO_BUILD_JOBS: "1"'],
     ),
     "the job took too long": Case(
         "python",

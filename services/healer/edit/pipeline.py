@@ -93,10 +93,15 @@ def with_step(document: Document, step: Step, text: str) -> str | None:
     return "".join(lines)
 
 
-def with_variable(document: Document, job: str, name: str, value: str) -> str | None:
-    """The text in which this variable of the job has this value; one that the whole file declares is changed there."""
+def with_variable(document: Document, job: str, name: str, value: str, *, everywhere: bool = False) -> str | None:
+    """The text in which this variable of the job has this value; one that the whole file declares is changed there.
+
+    With `everywhere` a new one is declared for the whole file, where that has variables.
+    """
     own = document.root.get(job)
     variables = own.get("variables") if isinstance(own, dict) else None
+    if everywhere and document.variables and name not in {*document.variables, *(variables or {})}:
+        return _inserted(document, ("variables",), [f"{name}: {json.dumps(value)}"])
     if isinstance(variables, dict):
         if name in variables:
             return with_scalar(document, (job, "variables", name), value)

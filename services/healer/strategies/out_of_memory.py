@@ -1,7 +1,8 @@
 """out_of_memory: a larger heap where a tool's own limit was reached, less at once where the system ended it.
 
-It may set one variable of the failed job, or add to it where it is set, or in the Dockerfile set it in the stage that
-failed. It changes no limit of the runner: that is a person's.
+It may set one variable, or add to it where it is set: in the failed job where it has it, else for the whole file, for
+the tool has the same limit in every job; in the Dockerfile in the stage that failed. Limits of the runner are a
+person's.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def _in_job(failure: Failure, limit: Limit) -> Fix | None:
     value = _joined(now, limit.value)
     if value == now:
         return None
-    text = with_variable(failure.document, failure.name, limit.name, value)
+    text = with_variable(failure.document, failure.name, limit.name, value, everywhere=True)
     return _fix(failure, limit, {"pipeline": text}) if text else None
 
 
