@@ -178,7 +178,8 @@ def given_up(
     advice = ADVICE.get(diagnosis.error_class, ADVICE[UNKNOWN])
     why = f"; no further repair: {'; '.join(dict.fromkeys(refusals))}" if refusals else "; no repair is known for it"
     reason = f"{_what(diagnosis)}{why}; {_tried(event)}; what to do: {advice}"
-    end = failed(event, reason, diagnosis.evidence.text, diagnosis.error_class)
+    story = "\n".join(filter(None, [diagnosis.evidence.text, _story(event)]))
+    end = failed(event, reason, story, diagnosis.error_class)
     return end.model_copy(update={"rounds": (*end.rounds, *rounds)})
 
 
@@ -235,7 +236,12 @@ def _tried(event: PipelineFailed) -> str:
 
 
 def _story(event: PipelineFailed) -> str:
-    return "\n".join(f"attempt {r.attempt}: {r.error_class}: {r.evidence.text[:120]}" for r in event.proposal.repairs)
+    """What failed before and what was done about it, a line for each attempt; a minute's reading."""
+    return "\n".join(
+        f"attempt {r.attempt}: {f'job {r.job} failed with ' if r.job else ''}{r.error_class} "
+        f"({r.evidence.text[:120]}); {r.strategy} by {r.author}: {r.summary[:160]}"
+        for r in event.proposal.repairs
+    )
 
 
 def _cut(diff: str) -> str:
