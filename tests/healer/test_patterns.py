@@ -42,6 +42,7 @@ def table() -> list[str]:
         service_connection,
         system_library,
         timeout_error,
+        tls_network_error,
     )
     from services.healer.table import TABLE  # noqa: PLC0415
     from shared.ci import region, secrets  # noqa: PLC0415
@@ -54,7 +55,7 @@ def table() -> list[str]:
     found += [*locks.patterns(), *rights.patterns()]
     found += [limit.says.pattern for limit in out_of_memory.LIMITS]
     modules = [classify, tools, region, secrets, failure, versions, build_context, permission_error, system_library]
-    modules += [artifact_missing, service_connection, timeout_error]
+    modules += [artifact_missing, service_connection, timeout_error, tls_network_error]
     compiled = [value for module in modules for value in vars(module).values()]
     return found + [
         value.pattern for value in compiled if isinstance(value, re.Pattern) and isinstance(value.pattern, str)

@@ -362,6 +362,7 @@ def test_no_repair_makes_any_recipe_worse(stack: str, air_gapped: bool) -> None:
         assert not air_gapped or not [line for line in changed if "apt-get" in line or "apk add" in line]
 
 
+RETRIES = "-Daether.connector.http.retryHandler.count=10"
 READY = (
     '$ pytest -q\npsycopg2.OperationalError: connection to server at "postgres" (172.17.0.3), port 5432 failed: '
     "Connection refused"
@@ -381,6 +382,38 @@ def test_a_service_that_was_not_ready_is_waited_for_after_the_free_rerun() -> No
     assert fix is not None
     (line,) = changed_lines(files, fix.files)
     assert "/dev/tcp/postgres/5432" in line
+
+
+@pytest.mark.parametrize(
+    ("stack", "log", "changes"),
+    [
+        (
+            "python",
+            "$ pip install -r requirements.txt\nReadTimeoutError: HTTPSConnectionPool(host='pypi.org', port=443)",
+            ['+ PIP_RETRIES: "10"'],
+        ),
+        (
+            "maven",
+            "$ mvn --batch-mode compile\nCould not transfer artifact a:b:jar:1 from central: Connection reset",
+            [
+                '- MAVEN_OPTS: "-Dmaven.repo.local=$CI_PROJECT_DIR/.m2/repository"',
+                f'+ MAVEN_OPTS: "-Dmaven.repo.local=$CI_PROJECT_DIR/.m2/repository {RETRIES}"',
+            ],
+        ),
+        (
+            "python",
+            "$ pip install -r requirements.txt\nSSLError: certificate verify failed: self signed certificate",
+            [],
+        ),
+    ],
+)
+def test_what_the_network_refused_twice_is_asked_for_more_patiently(stack: str, log: str, changes: list[str]) -> None:
+    """First the same pipeline runs again; the check of a certificate is never switched off."""
+    files = rendered(stack)
+    event, failure = failure_in("compile", f"{log}\nERROR: Job failed: exit code 1\n", files, STACKS[stack])
+    fixes = decide.from_rules(event, root_cause(event.pipeline, {}), failure)
+    assert fixes[0].rerun
+    assert [changed_lines(files, fix.files) for fix in fixes[1:]] == ([changes] if changes else [])
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from services.healer.strategies import (
     permission_error,
     service_connection,
     timeout_error,
+    tls_network_error,
     yaml_syntax,
 )
 from services.healer.table import UNKNOWN
@@ -45,6 +46,7 @@ _DEPENDENCIES = Strategy(dependency_resolution.repairs, dependency_resolution.im
 _MEMORY = Strategy(out_of_memory.repairs)
 _TIME = Strategy(timeout_error.repairs)
 _SERVICE = Strategy(service_connection.repairs)
+_NETWORK = Strategy(tls_network_error.repairs)
 _ARTIFACT = Strategy(artifact_missing.repairs)
 
 # Where the class's own strategy has nothing to say, its evidence may be the consequence of another class's cause.
@@ -58,6 +60,8 @@ STRATEGIES: dict[str, tuple[Strategy, ...]] = {
     "artifact_missing": (_ARTIFACT,),
     "service_connection": (_SERVICE,),
     "timeout_error": (_TIME,),
+    "tls_network_error": (_NETWORK,),
+    "rate_limit": (_NETWORK,),
     "out_of_memory": (_MEMORY,),
     UNKNOWN: (_BUILD, _COMMAND),
 }
