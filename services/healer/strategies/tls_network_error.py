@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 # Certificates do not get better by asking again.
 _TRUST = re.compile(r"x509|certificate|SSL|issuer|PKIX|self[-_ ]signed|HTTP response to HTTPS", re.IGNORECASE)
-# Maven 3.9 asks through its resolver. By the tool that the failed command runs: its variable for how often, or how long (seconds, npm's in milliseconds).
+# By the tool that the failed command runs: its variable for how often, or how long in seconds. Maven 3.9 asks through
+# its resolver.
 PATIENCE: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
     (re.compile(tool), name, value)
     for tool, name, value in (
