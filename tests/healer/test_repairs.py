@@ -168,6 +168,23 @@ CASES: dict[str, Case] = {
         "permission_error",
         ['+ - "chmod +x ./gradlew"'],
     ),
+    "only the exit code says that the wrapper is not executable": Case(
+        "gradle",
+        "compile",
+        "$ ./gradlew classes\nERROR: Job failed: exit code 126",
+        "permission_error",
+        ['+ - "chmod +x ./gradlew"'],
+    ),
+    "the system ended Maven": Case(
+        "maven",
+        "test",
+        "$ mvn --batch-mode test\n/usr/bin/bash: line 57: 618 Killed                  mvn --batch-mode test",
+        "out_of_memory",
+        [
+            '- MAVEN_OPTS: "-Dmaven.repo.local=$CI_PROJECT_DIR/.m2/repository"',
+            '+ MAVEN_OPTS: "-Dmaven.repo.local=$CI_PROJECT_DIR/.m2/repository -XX:MaxRAMPercentage=50"',
+        ],
+    ),
     "git is not in the image": Case(
         "python",
         "test",
@@ -331,7 +348,8 @@ def test_a_failure_of_a_recipe_is_repaired_in_the_lines_that_it_is_about(name: s
     """The first repair is allowed by checker and guard, and its diff has these lines and no other."""
     case = CASES[name]
     files = rendered(case.stack)
-    event, failure = failure_in(case.job, f"{case.log}\nERROR: Job failed: exit code 1\n", files, STACKS[case.stack])
+    end = "" if "ERROR: Job failed" in case.log else "\nERROR: Job failed: exit code 1\n"
+    event, failure = failure_in(case.job, f"{case.log}{end}", files, STACKS[case.stack])
     assert failure.error_class == case.error_class
     fix, refused = first_repair(event, failure)
     assert (refused, fix is not None) == ([], True)

@@ -48,6 +48,7 @@ LIMITS: tuple[Limit, ...] = (
     _limit(_JAVA, "", "JAVA_TOOL_OPTIONS", "-Xmx2g"),
     _limit(r"Allowed memory size of \d+ bytes exhausted", r"\bcomposer\b", "COMPOSER_MEMORY_LIMIT", "-1"),
     _limit(_KILLED, r"\bgradlew?\b", "GRADLE_OPTS", "-Dorg.gradle.workers.max=1"),
+    _limit(_KILLED, r"\bmvnw?\b", "MAVEN_OPTS", "-XX:MaxRAMPercentage=50"),
     _limit(_KILLED, r"\bcargo\b", "CARGO_BUILD_JOBS", "1"),
     _limit(_KILLED, r"\bcmake\b|\bninja\b", "CMAKE_BUILD_PARALLEL_LEVEL", "1"),
     _limit(_KILLED, r"\bmake\b", "MAKEFLAGS", "-j1"),

@@ -28,6 +28,10 @@ _DENIED = re.compile(
     rf"(?:^|[\s:'\"`(])(?P<path>{_FILE})['\"`]?: [Pp]ermission denied"
     r"|exec:? ['\"]?(?P<executed>[\w./@+-]{1,200})['\"]?: permission denied"
 )
+# POSIX: 126 is a file that was found and could not be executed.
+_EXIT = re.compile(r"\b(?:exit(?:ed)?|failed)\b.{0,40}\b126\b")
+_NAMED = re.compile(r"The command \"(?P<path>\./[\w./@+-]{1,200})")
+_BEGUN = re.compile(r"(?:\w{1,60}=\S{0,200} )*(?P<path>\./[\w./@+-]{1,200})")
 _PLACE = r"/[\w./@+-]{1,300}"
 _WRITTEN = re.compile(
     r"(?:EACCES|EPERM): (?:permission denied|operation not permitted), \w+ '(?P<by_node>/[^']{1,300})'"
@@ -55,7 +59,7 @@ def repairs(failure: Failure) -> Iterator[Fix]:
 def _executable(failure: Failure) -> Fix | None:
     """`chmod +x` right before what runs the file, in the script and in the Dockerfile."""
     said = next((m for line in reversed(failure.said) if (m := _DENIED.search(line))), None)
-    path = (said["path"] or said["executed"]) if said else ""
+    path = (said["path"] or said["executed"]) if said else _not_run(failure)
     if not path or (path.startswith("/") and not failure.builds_image):
         return None
     pipeline = None if failure.builds_image else _chmod_in_job(failure, path)
@@ -66,6 +70,14 @@ def _executable(failure: Failure) -> Fix | None:
     return Fix(
         "make it executable", f"{path} is made executable before it is run", failure.files.model_copy(update=update)
     )
+
+
+def _not_run(failure: Failure) -> str:
+    """The file of the repository that the failed command began with, where an exit code is all that is said."""
+    if not any(_EXIT.search(line) for line in failure.near):
+        return ""
+    shown = next((m["path"] for line in reversed(failure.near) if (m := _NAMED.search(line))), "")
+    return shown or next((m["path"] for m in [_BEGUN.match(failure.command)] if m), "")
 
 
 def _chmod_in_job(failure: Failure, path: str) -> str | None:
