@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
     from nats.js import JetStreamContext
 
+    from shared.retry import Plan
     from shared.settings import CommonSettings
 
 MAX_BODY = 256 * 1024
@@ -44,7 +45,10 @@ log = logger("bus")
 
 @dataclass(frozen=True)
 class Recorded:
-    """An event in the log: its place in the stream, when it was stored, who said it, and because of which event."""
+    """An event in the log: its place in the stream, when it was stored, who said it, and because of which event.
+
+    `by` is the person on whose word a program said it; None where no person did.
+    """
 
     event: Event
     sequence: int
@@ -52,6 +56,12 @@ class Recorded:
     subject: str
     source: str
     cause: str | None
+    by: str | None = None
+
+    @property
+    def again(self) -> bool:
+        """Whether it is an earlier event of the run that a person had published again."""
+        return self.cause is not None and self.cause.startswith(f"{self.event.type}.{self.event.run_id}.")
 
 
 @dataclass(frozen=True)
@@ -112,23 +122,34 @@ class Bus:
 
     # Publishing
 
-    async def submit(self, submission: Submission, source: str) -> RepoSubmitted:
+    async def submit(self, submission: Submission, source: str, *, by: str | None = None) -> RepoSubmitted:
         """Start a run: `repo.submitted` under a new run id, in the log when this returns."""
         event = RepoSubmitted(run_id=new_run_id(), **submission.model_dump())
-        if not await self.publish(event, source=source):
+        if not await self.publish(event, source=source, by=by):
             raise Conflict(f"{event.subject} exists already")
         return event
 
-    async def publish(self, event: Event, *, source: str, cause: str | None = None) -> bool:
+    async def publish(self, event: Event, *, source: str, cause: str | None = None, by: str | None = None) -> bool:
         """Store an event; True where it is new, False where its subject holds one already.
 
         Raises Reject where the body is over 256 KB or the server refuses it, Retry where it does not answer in time.
         Asking again is safe: both guards (expected last sequence 0, message id) let one of several copies through.
         """
-        body = event.model_dump_json().encode()
-        if len(body) > MAX_BODY:
-            raise Reject(f"{event.subject} is {len(body)} bytes, more than {MAX_BODY}; put what is large into a blob")
-        return await self._insist(event.subject, body, envelope(event, source, cause))
+        return await self._insist(event.subject, _body(event), envelope(event, source, cause, by))
+
+    async def retry(self, plan: Plan, *, source: str, by: str | None) -> None:
+        """Store what is planned (`shared.retry`); Conflict where the run has gone on since it was read."""
+        event, body = plan.event, _body(plan.event)
+        guards = {
+            "Nats-Expected-Last-Subject-Sequence": str(plan.after),
+            "Nats-Expected-Last-Subject-Sequence-Subject": f"*.*.{event.run_id}.*",
+        }
+        if await self._insist(event.subject, body, envelope(event, source, plan.cause, by) | guards):
+            return
+        # An offer that went unanswered may have been stored after all.
+        last = await self._last(topology.EVENTS_STREAM, event.subject)
+        if last is None or last.data != body or (last.headers or {}).get("ce-by") != by:
+            raise Conflict(f"run {event.run_id} has gone on meanwhile; look at it with: greenrun show {event.run_id}")
 
     async def _insist(self, subject: str, body: bytes, headers: Mapping[str, str]) -> bool:
         """Offer until the answer is known: True stored, False was there. Retry where it is not known in time."""
@@ -371,7 +392,15 @@ class Bus:
         return data
 
 
-def envelope(event: Event, source: str, cause: str | None) -> dict[str, str]:
+def _body(event: Event) -> bytes:
+    """The event's JSON; Reject where it is larger than an event may be."""
+    body = event.model_dump_json().encode()
+    if len(body) > MAX_BODY:
+        raise Reject(f"{event.subject} is {len(body)} bytes, more than {MAX_BODY}; put what is large into a blob")
+    return body
+
+
+def envelope(event: Event, source: str, cause: str | None, by: str | None = None) -> dict[str, str]:
     """The headers of an event: CloudEvents 1.0 in binary mode, the trace context, and both publish guards."""
     headers = {
         "ce-specversion": "1.0",
@@ -385,7 +414,7 @@ def envelope(event: Event, source: str, cause: str | None) -> dict[str, str]:
         "Nats-Expected-Last-Subject-Sequence": "0",
         "Nats-Msg-Id": event.subject,
     }
-    return headers | ({"ce-cause": cause} if cause else {})
+    return headers | {name: value for name, value in (("ce-cause", cause), ("ce-by", by)) if value}
 
 
 def decode(subject: str, data: bytes) -> Event:
@@ -423,7 +452,7 @@ def _recorded(raw: RawStreamMsg) -> list[Recorded]:
         return []
     source = headers.get("ce-source", "").removeprefix("greenrun/") or "unknown"
     time = raw.time or datetime.now(UTC)
-    return [Recorded(event, raw.seq or 0, time, subject, source, headers.get("ce-cause"))]
+    return [Recorded(event, raw.seq or 0, time, subject, source, headers.get("ce-cause"), headers.get("ce-by"))]
 
 
 def _dead_letter(raw: RawStreamMsg) -> DeadLetter:
