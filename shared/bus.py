@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,6 +19,7 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, Objec
 from pydantic import ValidationError
 
 from shared import leases, provision, topology
+from shared.dead_letters import SETTLED, letter_of, settled_of
 from shared.errors import Conflict, Reject, Retry
 from shared.events import EVENT_TYPES, BlobRef, Event, RepoSubmitted, RunCancelled, Submission, new_run_id
 from shared.logging import logger
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
     from nats.js import JetStreamContext
 
+    from shared.dead_letters import DeadLetter, Settled
     from shared.retry import Plan
     from shared.settings import CommonSettings
 
@@ -62,17 +64,6 @@ class Recorded:
     def again(self) -> bool:
         """Whether it is an earlier event of the run that a person had published again."""
         return self.cause is not None and self.cause.startswith(f"{self.event.type}.{self.event.run_id}.")
-
-
-@dataclass(frozen=True)
-class DeadLetter:
-    """What could not be decoded or handled. `sequence` is its place in EVENTS."""
-
-    service: str
-    sequence: int
-    subject: str
-    reason: str
-    time: datetime
 
 
 class Undecodable(ValueError):  # noqa: N818 - what the message is
@@ -189,8 +180,32 @@ class Bus:
         await self._insist(subject, msg.data, headers)
 
     async def dead_letters(self) -> list[DeadLetter]:
-        """All dead letters, oldest first."""
-        return [_dead_letter(raw) async for raw in self._read(topology.DLQ_STREAM, "dlq.>")]
+        """All dead letters, oldest first, with what became of them."""
+        letters: dict[str, DeadLetter] = {}
+        async for raw in self._read(topology.DLQ_STREAM, "dlq.>"):
+            subject, headers, time = raw.subject or "", raw.headers or {}, raw.time or datetime.now(UTC)
+            about = subject.removesuffix(f".{SETTLED}")
+            if about == subject:
+                letters[subject] = letter_of(subject, raw.data or b"", headers, time)
+            elif about in letters:
+                letters[about] = replace(letters[about], settled=settled_of(headers, time))
+        return list(letters.values())
+
+    async def settle(self, letter: DeadLetter, settled: Settled) -> None:
+        """Store what became of a letter; Conflict where that was said before."""
+        subject = f"{letter.stored_as}.{SETTLED}"
+        guards = {"Nats-Expected-Last-Subject-Sequence": "0", "Nats-Msg-Id": subject}
+        if not await self._insist(subject, b"", settled.headers() | guards):
+            raise Conflict(f"{letter.id} was settled meanwhile; list them with: greenrun dlq list --all")
+
+    async def stored_at(self, sequence: int) -> datetime | None:
+        """When the log stored the message at this place; None where it is no longer there."""
+        try:
+            return (await self._js.get_msg(topology.EVENTS_STREAM, sequence, direct=True)).time
+        except NotFoundError:
+            return None
+        except (NatsError, ConnectionError) as error:
+            raise Retry(f"NATS does not answer: {error or type(error).__name__}") from error
 
     async def tell(self, subject: str, what: Mapping[str, Any]) -> None:
         """Say something to whoever listens now (`nats sub`); it is in no stream, and lost where nobody does."""
@@ -453,13 +468,6 @@ def _recorded(raw: RawStreamMsg) -> list[Recorded]:
     source = headers.get("ce-source", "").removeprefix("greenrun/") or "unknown"
     time = raw.time or datetime.now(UTC)
     return [Recorded(event, raw.seq or 0, time, subject, source, headers.get("ce-cause"), headers.get("ce-by"))]
-
-
-def _dead_letter(raw: RawStreamMsg) -> DeadLetter:
-    _, service, sequence = (raw.subject or "").split(".")
-    headers = raw.headers or {}
-    reason, subject = headers.get("greenrun-reason", ""), headers.get("greenrun-subject", "")
-    return DeadLetter(service, int(sequence), subject, reason, raw.time or datetime.now(UTC))
 
 
 async def _connected(settings: CommonSettings, name: str) -> Client:
