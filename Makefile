@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check fmt doctor clean
+.PHONY: help setup demo up test check audit fmt doctor clean
 
 BIN := .venv/bin
 
@@ -23,6 +23,9 @@ check: setup ## ruff, formatting, mypy --strict
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+audit: setup ## known vulnerabilities in the locked dependencies; fails too where the database cannot be asked
+	@scripts/audit.sh
 
 fmt: setup ## format the code
 	@$(BIN)/ruff check --fix-only --quiet .

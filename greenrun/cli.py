@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from greenrun import images, offline, sandbox, templates, view, webhook
+from greenrun import images, offline, sandbox, secrets, templates, view, webhook
 from greenrun.exits import FAILED, UNAVAILABLE, USAGE, WrongCall, fail, finish, stop_signal
 from greenrun.follow import follow, record_json
 from greenrun.place import running_log, values
@@ -40,6 +40,7 @@ app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(templates.app, name="templates")
 app.add_typer(images.app, name="images")
 app.add_typer(webhook.app, name="webhook")
+app.add_typer(secrets.app, name="secrets")
 app.command()(offline.analyze)
 app.command()(offline.generate)
 app.command()(offline.lint)

@@ -33,7 +33,7 @@ async def running_log() -> AsyncIterator[Bus]:
         await embedded.reachable(settings.nats_url)
     except (OSError, TimeoutError) as error:
         advice = "start it with 'greenrun up' or set NATS_URL"
-        raise Retry(f"nothing answers at {settings.nats_url}; {advice}") from error
+        raise Retry(f"nothing answers at {settings.nats_address}; {advice}") from error
     from shared.bus import Bus  # noqa: PLC0415 - the client of NATS takes half a second to load
 
     async with Bus.connect(settings, "cli") as bus:

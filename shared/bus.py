@@ -1,4 +1,4 @@
-"""The log on NATS JetStream: publish, read, consume. The only module that imports nats."""
+"""The log on NATS JetStream: publish, read, consume. It and its connection alone import nats."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-import nats
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.api import ConsumerConfig, DeliverPolicy, RawStreamMsg
@@ -19,6 +18,7 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, Objec
 from pydantic import ValidationError
 
 from shared import leases, provision, topology
+from shared.connection import connected
 from shared.dead_letters import SETTLED, letter_of, settled_of
 from shared.errors import Conflict, Reject, Retry
 from shared.events import EVENT_TYPES, BlobRef, Event, RepoSubmitted, RunCancelled, Submission, new_run_id
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
     from nats.js import JetStreamContext
 
+    from shared.connection import Admission
     from shared.dead_letters import DeadLetter, Settled
+    from shared.errors import NotAdmitted
     from shared.retry import Plan
     from shared.settings import CommonSettings
 
@@ -73,9 +75,10 @@ class Undecodable(ValueError):  # noqa: N818 - what the message is
 class Bus:
     """A connection to the log. Use `Bus.connect`."""
 
-    def __init__(self, client: Client, settings: CommonSettings) -> None:
+    def __init__(self, client: Client, admission: Admission, settings: CommonSettings) -> None:
         """Over a connected client."""
         self._client = client
+        self._admission = admission
         self._settings = settings
         self._js: JetStreamContext = client.jetstream(timeout=5)
         self._turns = leases.LocalLeases()
@@ -84,15 +87,19 @@ class Bus:
     @classmethod
     @asynccontextmanager
     async def connect(cls, settings: CommonSettings, name: str) -> AsyncIterator[Self]:
-        """A connection that waits for NATS to come up and reconnects for ever."""
-        client = await _connected(settings, name)
+        """A connection that waits for NATS to come up and reconnects for ever; NotAdmitted where it is not let in."""
+        client, admission = await connected(settings, name)
         try:
-            yield cls(client, settings)
+            yield cls(client, admission, settings)
         finally:
             with suppress(NatsError, ConnectionError, TimeoutError):
                 await client.flush(timeout=2)
             with suppress(ConnectionError):
                 await client.close()
+
+    async def shut_out(self) -> NotAdmitted:
+        """Return why, once the server has ended this program's welcome; nothing can be done over the bus any more."""
+        return await self._admission.shut_out()
 
     # Provisioning
 
@@ -109,7 +116,8 @@ class Bus:
         try:
             return (await self._client.request(subject, body, timeout=5)).data
         except (NatsError, ConnectionError) as error:
-            raise Retry(f"JetStream does not answer: {error or type(error).__name__}") from error
+            said = f"JetStream does not answer: {error or type(error).__name__}"
+            raise Retry(self._admission.refusal(subject) or said) from error
 
     # Publishing
 
@@ -149,6 +157,8 @@ class Bus:
             stored = await self._offer(subject, body, headers)
             if stored is not None:
                 return stored
+            if refusal := self._admission.refusal(subject):
+                raise Retry(refusal)
             if asyncio.get_running_loop().time() > deadline:
                 raise Retry(f"NATS did not take {subject} within {PUBLISH_SECONDS:.0f} s")
             await asyncio.sleep(0.05)
@@ -397,14 +407,25 @@ class Bus:
         """The bytes; Reject where they are gone or are not what the digest says."""
         try:
             bucket = await self._js.object_store(topology.BLOBS_BUCKET)
-            data = (await bucket.get(reference.key)).data or b""
-        except ObjectNotFoundError as error:
+            info = await bucket.get_info(reference.key)
+            data = await self._chunks(info.nuid or "", info.size or 0)
+        except NotFoundError as error:
             raise Reject(f"the blob {reference.key} is not in the object store") from error
         except (NatsError, APIError, ConnectionError) as error:
             raise Retry(f"the object store does not answer: {error or type(error).__name__}") from error
         if hashlib.sha256(data).hexdigest() != reference.digest:
             raise Reject(f"the blob {reference.key} does not match its digest")
         return data
+
+    async def _chunks(self, nuid: str, size: int) -> bytes:
+        """The content of an object, asked for message by message: a consumer could be told to deliver anywhere."""
+        data, sequence = bytearray(), 1
+        while len(data) < size:
+            subject = f"$O.{topology.BLOBS_BUCKET}.C.{nuid}"
+            raw = await self._js.get_msg(f"OBJ_{topology.BLOBS_BUCKET}", sequence, subject, next=True)
+            data += raw.data or b""
+            sequence = (raw.seq or 0) + 1
+        return bytes(data)
 
 
 def _body(event: Event) -> bytes:
@@ -432,8 +453,12 @@ def envelope(event: Event, source: str, cause: str | None, by: str | None = None
     return headers | {name: value for name, value in (("ce-cause", cause), ("ce-by", by)) if value}
 
 
-def decode(subject: str, data: bytes) -> Event:
-    """The event of a message; Undecodable says why it is none."""
+def decode(subject: str, data: bytes, headers: Mapping[str, str] | None) -> Event:
+    """The event of a message; Undecodable says why it is none.
+
+    The envelope must be of the same subject: whoever may ask the server anything can name any subject for the answer,
+    and has it stored there without a right to publish it (docs/security.md).
+    """
     first, _, rest = subject.partition(".")
     second, _, identity = rest.partition(".")
     model = EVENT_TYPES.get(f"{first}.{second}")
@@ -447,6 +472,8 @@ def decode(subject: str, data: bytes) -> Event:
         raise Undecodable(f"the body is no {model.type}: {problems}") from error
     if event.subject != subject:
         raise Undecodable(f"the body says {event.subject}, the subject {subject}")
+    if (headers or {}).get("ce-id") != subject:
+        raise Undecodable(f"its envelope is not that of {subject}: nobody published it as this event")
     return event
 
 
@@ -461,38 +488,10 @@ def _recorded(raw: RawStreamMsg) -> list[Recorded]:
     """The event of a stored message; none where it is no event, which is only logged."""
     subject, headers = raw.subject or "", raw.headers or {}
     try:
-        event = decode(subject, raw.data or b"")
+        event = decode(subject, raw.data or b"", headers)
     except Undecodable as error:
         log.warning("skipped in the log", subject=subject, sequence=raw.seq, reason=str(error))
         return []
     source = headers.get("ce-source", "").removeprefix("greenrun/") or "unknown"
     time = raw.time or datetime.now(UTC)
     return [Recorded(event, raw.seq or 0, time, subject, source, headers.get("ce-cause"), headers.get("ce-by"))]
-
-
-async def _connected(settings: CommonSettings, name: str) -> Client:
-    """A client; asks again until the server is there."""
-    options: dict[str, Any] = {
-        "servers": settings.nats_url.split(","),
-        "name": f"greenrun-{name}",
-        "inbox_prefix": f"_INBOX_{name}".encode(),
-        "max_reconnect_attempts": -1,
-        "reconnect_time_wait": 0.2,
-        "connect_timeout": 2,
-        "user": settings.nats_user,
-        "password": settings.nats_password.get_secret_value() if settings.nats_password else None,
-        "error_cb": _on_error,
-    }
-    waiting = 0.2
-    while True:
-        try:
-            return await nats.connect(allow_reconnect=True, **options)
-        except (OSError, NatsError) as error:
-            log.warning("waiting for NATS", url=settings.nats_url, error=str(error) or type(error).__name__)
-            await asyncio.sleep(waiting)
-            waiting = min(2 * waiting, 5.0)
-
-
-async def _on_error(error: Exception) -> None:
-    """A refused permission or a lost connection reaches only this callback."""
-    log.warning("NATS reports", error=str(error) or type(error).__name__)

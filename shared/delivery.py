@@ -152,7 +152,7 @@ async def _over(task: asyncio.Task[Any]) -> None:
 
 def _decoded(msg: Msg) -> Event:
     try:
-        return decode(msg.subject, msg.data)
+        return decode(msg.subject, msg.data, msg.headers)
     except Undecodable as error:
         raise Reject(f"poison: {error}") from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -17,6 +17,9 @@ from shared.errors import GreenrunError
 from shared.settings import wrong
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from shared.errors import NotAdmitted
     from shared.service import Service
     from shared.settings import CommonSettings
 
@@ -29,6 +32,8 @@ def main(service: Service[Any, Any]) -> None:
         settings = service.settings()
     except ValidationError as error:
         sys.exit(f"{service.name}: {wrong(error)}")
+    except GreenrunError as error:
+        sys.exit(f"{service.name}: {error}")
     logging.configure(settings)
     try:
         asyncio.run(_until_signal(service, settings))
@@ -44,7 +49,10 @@ async def serve(
     deps: Any = None,
     bus: Bus | None = None,
 ) -> None:
-    """Handle the service's deliveries until `stop`, then finish what is in hand; `deps` and `bus` replace its own."""
+    """Handle the service's deliveries until `stop`, then finish what is in hand; `deps` and `bus` replace its own.
+
+    Raises NotAdmitted where NATS lets the service in no more: started again, it reads its secrets anew.
+    """
     async with AsyncExitStack() as stack:
         if bus is None:
             bus = await stack.enter_async_context(Bus.connect(settings, service.name))
@@ -52,7 +60,7 @@ async def serve(
             deps = await stack.enter_async_context(service.connect(settings, bus))
         deliveries = Deliveries(bus, service, settings, deps)
         log.info("ready", service=service.name)
-        async with asyncio.TaskGroup() as group:
+        async with _while_admitted(bus, stop), asyncio.TaskGroup() as group:
             group.create_task(stop.wait())
             if service.handlers:
                 handle, back = deliveries.handle, service.gives_back
@@ -60,6 +68,26 @@ async def serve(
             if topology.node(service.name).reads is topology.INTAKE_TYPE:
                 group.create_task(_consume(bus, topology.INTAKE_CONSUMER, deliveries.adopt, settings, stop))
     log.info("stopped", service=service.name)
+
+
+@asynccontextmanager
+async def _while_admitted(bus: Bus, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Set `stop` where the server ends the service's welcome, and raise why once everything has stopped."""
+
+    async def watch() -> NotAdmitted:
+        reason = await bus.shut_out()
+        stop.set()
+        return reason
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        if not watching.done():
+            watching.cancel()
+        await asyncio.wait({watching})
+    if not watching.cancelled():
+        raise watching.result()
 
 
 async def _consume(
