@@ -78,10 +78,16 @@ def demo(
     home: Annotated[
         Path | None, typer.Option(help="where it keeps its data; default: a folder that is removed")
     ] = None,
+    in_containers: Annotated[
+        bool, typer.Option("--compose", help="on the containers of this folder's compose.yaml, with profile sandbox")
+    ] = False,
 ) -> None:
     """Show it: one pipeline that is healed, and a second one from the template that was learned."""
     from greenrun.demo import demo as show  # noqa: PLC0415 - the embedded parts are an extra
+    from greenrun.demo import demo_in_containers  # noqa: PLC0415
 
+    if in_containers:
+        raise typer.Exit(finish(demo_in_containers(Path.cwd(), console)))
     with tempfile.TemporaryDirectory(prefix="greenrun-demo-") as scratch:
         raise typer.Exit(finish(show(home or Path(scratch), console)))
 

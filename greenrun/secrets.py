@@ -24,8 +24,12 @@ app = typer.Typer(no_args_is_help=True, help="Passwords, keys and tokens of an i
 console = Console()
 
 USERS_FILE = "nats-users.conf"
+# Who may be a node of the cluster in compose.yaml, and where its nodes are.
+ROUTES_FILE = "nats-routes.conf"
+ROUTES = ("nats", "nats-2", "nats-3")
 # What greenrun makes itself, and what only comes from outside: an empty file says where it belongs.
 OWN_TOKENS = ("gateway_token", "webhook_secret")
+STACKS_OWN = ("grafana_password",)
 FROM_OUTSIDE = ("gitlab_token", "registry_password", "openai_api_key")
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="the folder that holds the secrets")]
@@ -39,12 +43,18 @@ def init(
         bool, typer.Option("--nkeys", help="keys instead of passwords; the server knows no secret")
     ] = False,
     mounted: Annotated[
-        bool, typer.Option("--mounted", help="for containers with a user of their own: files 0444, the folder 0700")
+        bool,
+        typer.Option(
+            "--mounted", help="for compose.yaml, whose containers have users of their own: files 0444 in a 0700"
+        ),
+    ] = False,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="GitLab is the sandbox's: make the token that it accepts, too")
     ] = False,
 ) -> None:
     """Make every secret that is missing, and the server's table of users; what is there is never changed."""
     vault = Vault(folder, 0o444 if mounted else 0o600)
-    _told(lambda: vault.fill(nkeys=nkeys))
+    _told(lambda: vault.fill(nkeys=nkeys, stack=mounted, sandbox=sandbox))
     console.print(f"made in {folder}: {', '.join(vault.made) or 'nothing, all of it is there'}", soft_wrap=True)
     for name in vault.empty():
         console.print(f"{folder / name} is empty; where {name.upper()} is needed, write it there", soft_wrap=True)
@@ -83,17 +93,33 @@ class Vault:
     mode: int
     made: list[str] = field(default_factory=list)
 
-    def fill(self, *, nkeys: bool) -> None:
-        """Write what is missing. WrongCall where the folder cannot be written, or a file is not what it should be."""
+    def fill(self, *, nkeys: bool, stack: bool = False, sandbox: bool = False) -> None:
+        """Write what is missing; with `stack` also what compose.yaml wants, with `sandbox` a token for its GitLab.
+
+        WrongCall where the folder cannot be written, or a file in it is not what it should be.
+        """
         self._readable_table()
         self._own_folder()
         for user in USERS:
             self._login(user, nkeys=nkeys)
         for name in OWN_TOKENS:
             self._once(name, secrets.token_urlsafe(32))
+        if stack:
+            self._for_the_stack()
+        if sandbox and not _read(self.folder / "gitlab_token"):
+            self._replace("gitlab_token", f"glpat-{secrets.token_urlsafe(15)}")
         for name in FROM_OUTSIDE:
             self._once(name, "")
         self._table()
+
+    def _for_the_stack(self) -> None:
+        """What only containers of compose.yaml read."""
+        for name in STACKS_OWN:
+            self._once(name, secrets.token_urlsafe(32))
+        password = secrets.token_urlsafe(32)
+        routes = ", ".join(f'"nats://node:{password}@{node}:6222"' for node in ROUTES)
+        table = f'authorization {{ user: node, password: "{password}" }}\nroutes: [{routes}]\n'
+        self._once(ROUTES_FILE, table)
 
     def rotate(self, name: str) -> None:
         """Replace one secret; a user who has both a password and a key gets both anew."""

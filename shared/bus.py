@@ -9,6 +9,7 @@ import math
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 from nats.errors import Error as NatsError
@@ -83,6 +84,8 @@ class Bus:
         self._js: JetStreamContext = client.jetstream(timeout=5)
         self._turns = leases.LocalLeases()
         self._holder = new_run_id().encode()
+        self._pulling: set[PullLoop] = set()
+        self._connected_at = monotonic()
 
     @classmethod
     @asynccontextmanager
@@ -103,9 +106,10 @@ class Bus:
 
     # Provisioning
 
-    async def provision(self) -> None:
-        """Create the streams, consumers and the bucket, and apply what changed in their configuration."""
-        await provision.apply(self._request, ack_wait=self._settings.ack_wait)
+    async def provision(self) -> list[str]:
+        """Create the streams, consumers and the bucket, and apply what changed in their configuration; says what."""
+        settings = self._settings
+        return await provision.apply(self._request, ack_wait=settings.ack_wait, replicas=settings.nats_replicas)
 
     async def provisioned(self) -> list[str]:
         """What is missing, each as a sentence; empty where everything is there."""
@@ -349,7 +353,24 @@ class Bus:
     ) -> None:
         """Hand every delivery of a consumer to `handle`, until `stop`; then finish what is in hand, or cancel it."""
         loop = PullLoop(self._client, topology.EVENTS_STREAM, durable, handle, concurrency)
-        await loop.run(stop, gives_back=gives_back)
+        self._pulling.add(loop)
+        try:
+            await loop.run(stop, gives_back=gives_back)
+        finally:
+            self._pulling.discard(loop)
+
+    def ailments(self, grace: float) -> list[str]:
+        """Why the log is out of reach, each as a sentence: NATS, or a consumer, was not heard for `grace` seconds.
+
+        How long NATS has been away counts from the last call that found it there.
+        """
+        if self._client.is_connected:
+            self._connected_at = monotonic()
+        away = monotonic() - self._connected_at
+        if away > grace:
+            return [f"NATS has been out of reach for {away:.0f} s"]
+        silent = sorted((loop.durable, loop.silence()) for loop in self._pulling)
+        return [f"the consumer {name} has not answered for {s:.0f} s" for name, s in silent if s > grace]
 
     # Leases
 

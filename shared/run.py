@@ -14,10 +14,12 @@ from shared import logging, topology
 from shared.bus import Bus
 from shared.delivery import Deliveries
 from shared.errors import GreenrunError
+from shared.pulse import beating
 from shared.settings import wrong
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from shared.errors import NotAdmitted
     from shared.service import Service
@@ -48,17 +50,22 @@ async def serve(
     stop: asyncio.Event,
     deps: Any = None,
     bus: Bus | None = None,
+    health: Path | None = None,
 ) -> None:
     """Handle the service's deliveries until `stop`, then finish what is in hand; `deps` and `bus` replace its own.
 
     Raises NotAdmitted where NATS lets the service in no more: started again, it reads its secrets anew.
+    `health` is the file in which it says how it is: one service of a process can have it.
     """
     async with AsyncExitStack() as stack:
+        pulse = await stack.enter_async_context(beating(health, service.name, settings.health_grace))
         if bus is None:
             bus = await stack.enter_async_context(Bus.connect(settings, service.name))
         if deps is None:
             deps = await stack.enter_async_context(service.connect(settings, bus))
         deliveries = Deliveries(bus, service, settings, deps)
+        if pulse is not None:
+            pulse.bus = bus
         log.info("ready", service=service.name)
         async with _while_admitted(bus, stop), asyncio.TaskGroup() as group:
             group.create_task(stop.wait())
@@ -100,4 +107,4 @@ async def _until_signal(service: Service[Any, Any], settings: CommonSettings) ->
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(service, settings, stop=stop)
+    await serve(service, settings, stop=stop, health=settings.health_file)

@@ -85,11 +85,20 @@ class CommonSettings(Environment):
         None, description="file with the certificate to show where NATS asks for one"
     )
     nats_tls_key: FilePath | None = Field(None, description="file with the private key of that certificate")
+    nats_replicas: int = Field(
+        1, ge=1, le=5, description="servers of a cluster that keep each stream: 1 alone, 3 in a cluster of three"
+    )
     concurrency: int = Field(16, ge=1, description="deliveries that one service has in hand at once")
     max_deliveries: int = Field(30, ge=1, description="deliveries of one event before it becomes a dead letter")
     retry_base: float = Field(1.0, gt=0, description="seconds before the first redelivery; doubles, with full jitter")
     retry_cap: float = Field(600.0, gt=0, description="the longest delay before a redelivery in seconds")
     ack_wait: float = Field(30.0, gt=0, description="seconds without a sign of life after which a delivery comes again")
+    health_file: Path | None = Field(
+        None, description="file in which the service says how it is, for 'python -m shared.health'; the images set it"
+    )
+    health_grace: float = Field(
+        30.0, gt=0, description="seconds without NATS, or without a sign of life, after which a service is not well"
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_format: str = Field("json", description="json, or console for people")
 

@@ -66,10 +66,19 @@ ADVISORY_SUBJECTS = [
 ]
 
 
-def streams() -> list[dict[str, Any]]:
-    """The streams (and the buckets, which are such) as JetStream's API takes them (design, section 2)."""
+def streams(*, replicas: int = 1) -> list[dict[str, Any]]:
+    """The streams (and the buckets, which are such) as JetStream's API takes them (design, section 2).
+
+    Each is kept on so many servers of a cluster; its consumers follow it.
+    """
     ninety_days = EVENTS_MAX_AGE_DAYS * 86_400 * NANOSECONDS
-    kept = {"storage": "file", "retention": "limits", "max_age": ninety_days, "num_replicas": 1, "compression": "s2"}
+    kept = {
+        "storage": "file",
+        "retention": "limits",
+        "max_age": ninety_days,
+        "num_replicas": replicas,
+        "compression": "s2",
+    }
     return [
         {
             **kept,
