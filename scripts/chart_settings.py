@@ -11,7 +11,7 @@ import json
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import SecretStr
@@ -20,7 +20,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from shared import provision, topology  # noqa: E402 - run as a script, the project is found by its folder
-from shared.settings import CommonSettings  # noqa: E402
+
+if TYPE_CHECKING:
+    from shared.settings import CommonSettings
 
 CHART = ROOT / "deploy" / "helm" / "greenrun"
 # What the chart sets from other values (HEALTH_FILE: the image), and what all containers of one system must have alike.

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from shared import leases, provision, topology
 from shared.connection import connected
+from shared.dead_letters import SETTLED, letter_of, settled_of
 from shared.errors import Conflict, Reject, Retry
 from shared.events import EVENT_TYPES, BlobRef, Event, RepoSubmitted, RunCancelled, Submission, new_run_id
 from shared.logging import logger
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     from nats.js import JetStreamContext
 
     from shared.connection import Admission
+    from shared.dead_letters import DeadLetter, Settled
     from shared.errors import NotAdmitted
+    from shared.retry import Plan
     from shared.settings import CommonSettings
 
 MAX_BODY = 256 * 1024
@@ -47,7 +50,10 @@ log = logger("bus")
 
 @dataclass(frozen=True)
 class Recorded:
-    """An event in the log: its place in the stream, when it was stored, who said it, and because of which event."""
+    """An event in the log: its place in the stream, when it was stored, who said it, and because of which event.
+
+    `by` is the person on whose word a program said it; None where no person did.
+    """
 
     event: Event
     sequence: int
@@ -55,17 +61,12 @@ class Recorded:
     subject: str
     source: str
     cause: str | None
+    by: str | None = None
 
-
-@dataclass(frozen=True)
-class DeadLetter:
-    """What could not be decoded or handled. `sequence` is its place in EVENTS."""
-
-    service: str
-    sequence: int
-    subject: str
-    reason: str
-    time: datetime
+    @property
+    def again(self) -> bool:
+        """Whether it is an earlier event of the run that a person had published again."""
+        return self.cause is not None and self.cause.startswith(f"{self.event.type}.{self.event.run_id}.")
 
 
 class Undecodable(ValueError):  # noqa: N818 - what the message is
@@ -124,23 +125,34 @@ class Bus:
 
     # Publishing
 
-    async def submit(self, submission: Submission, source: str) -> RepoSubmitted:
+    async def submit(self, submission: Submission, source: str, *, by: str | None = None) -> RepoSubmitted:
         """Start a run: `repo.submitted` under a new run id, in the log when this returns."""
         event = RepoSubmitted(run_id=new_run_id(), **submission.model_dump())
-        if not await self.publish(event, source=source):
+        if not await self.publish(event, source=source, by=by):
             raise Conflict(f"{event.subject} exists already")
         return event
 
-    async def publish(self, event: Event, *, source: str, cause: str | None = None) -> bool:
+    async def publish(self, event: Event, *, source: str, cause: str | None = None, by: str | None = None) -> bool:
         """Store an event; True where it is new, False where its subject holds one already.
 
         Raises Reject where the body is over 256 KB or the server refuses it, Retry where it does not answer in time.
         Asking again is safe: both guards (expected last sequence 0, message id) let one of several copies through.
         """
-        body = event.model_dump_json().encode()
-        if len(body) > MAX_BODY:
-            raise Reject(f"{event.subject} is {len(body)} bytes, more than {MAX_BODY}; put what is large into a blob")
-        return await self._insist(event.subject, body, envelope(event, source, cause))
+        return await self._insist(event.subject, _body(event), envelope(event, source, cause, by))
+
+    async def retry(self, plan: Plan, *, source: str, by: str | None) -> None:
+        """Store what is planned (`shared.retry`); Conflict where the run has gone on since it was read."""
+        event, body = plan.event, _body(plan.event)
+        guards = {
+            "Nats-Expected-Last-Subject-Sequence": str(plan.after),
+            "Nats-Expected-Last-Subject-Sequence-Subject": f"*.*.{event.run_id}.*",
+        }
+        if await self._insist(event.subject, body, envelope(event, source, plan.cause, by) | guards):
+            return
+        # An offer that went unanswered may have been stored after all.
+        last = await self._last(topology.EVENTS_STREAM, event.subject)
+        if last is None or last.data != body or (last.headers or {}).get("ce-by") != by:
+            raise Conflict(f"run {event.run_id} has gone on meanwhile; look at it with: greenrun show {event.run_id}")
 
     async def _insist(self, subject: str, body: bytes, headers: Mapping[str, str]) -> bool:
         """Offer until the answer is known: True stored, False was there. Retry where it is not known in time."""
@@ -182,8 +194,32 @@ class Bus:
         await self._insist(subject, msg.data, headers)
 
     async def dead_letters(self) -> list[DeadLetter]:
-        """All dead letters, oldest first."""
-        return [_dead_letter(raw) async for raw in self._read(topology.DLQ_STREAM, "dlq.>")]
+        """All dead letters, oldest first, with what became of them."""
+        letters: dict[str, DeadLetter] = {}
+        async for raw in self._read(topology.DLQ_STREAM, "dlq.>"):
+            subject, headers, time = raw.subject or "", raw.headers or {}, raw.time or datetime.now(UTC)
+            about = subject.removesuffix(f".{SETTLED}")
+            if about == subject:
+                letters[subject] = letter_of(subject, raw.data or b"", headers, time)
+            elif about in letters:
+                letters[about] = replace(letters[about], settled=settled_of(headers, time))
+        return list(letters.values())
+
+    async def settle(self, letter: DeadLetter, settled: Settled) -> None:
+        """Store what became of a letter; Conflict where that was said before."""
+        subject = f"{letter.stored_as}.{SETTLED}"
+        guards = {"Nats-Expected-Last-Subject-Sequence": "0", "Nats-Msg-Id": subject}
+        if not await self._insist(subject, b"", settled.headers() | guards):
+            raise Conflict(f"{letter.id} was settled meanwhile; list them with: greenrun dlq list --all")
+
+    async def stored_at(self, sequence: int) -> datetime | None:
+        """When the log stored the message at this place; None where it is no longer there."""
+        try:
+            return (await self._js.get_msg(topology.EVENTS_STREAM, sequence, direct=True)).time
+        except NotFoundError:
+            return None
+        except (NatsError, ConnectionError) as error:
+            raise Retry(f"NATS does not answer: {error or type(error).__name__}") from error
 
     async def tell(self, subject: str, what: Mapping[str, Any]) -> None:
         """Say something to whoever listens now (`nats sub`); it is in no stream, and lost where nobody does."""
@@ -413,7 +449,15 @@ class Bus:
         return bytes(data)
 
 
-def envelope(event: Event, source: str, cause: str | None) -> dict[str, str]:
+def _body(event: Event) -> bytes:
+    """The event's JSON; Reject where it is larger than an event may be."""
+    body = event.model_dump_json().encode()
+    if len(body) > MAX_BODY:
+        raise Reject(f"{event.subject} is {len(body)} bytes, more than {MAX_BODY}; put what is large into a blob")
+    return body
+
+
+def envelope(event: Event, source: str, cause: str | None, by: str | None = None) -> dict[str, str]:
     """The headers of an event: CloudEvents 1.0 in binary mode, the trace context, and both publish guards."""
     headers = {
         "ce-specversion": "1.0",
@@ -427,7 +471,7 @@ def envelope(event: Event, source: str, cause: str | None) -> dict[str, str]:
         "Nats-Expected-Last-Subject-Sequence": "0",
         "Nats-Msg-Id": event.subject,
     }
-    return headers | ({"ce-cause": cause} if cause else {})
+    return headers | {name: value for name, value in (("ce-cause", cause), ("ce-by", by)) if value}
 
 
 def decode(subject: str, data: bytes, headers: Mapping[str, str] | None) -> Event:
@@ -471,11 +515,4 @@ def _recorded(raw: RawStreamMsg) -> list[Recorded]:
         return []
     source = headers.get("ce-source", "").removeprefix("greenrun/") or "unknown"
     time = raw.time or datetime.now(UTC)
-    return [Recorded(event, raw.seq or 0, time, subject, source, headers.get("ce-cause"))]
-
-
-def _dead_letter(raw: RawStreamMsg) -> DeadLetter:
-    _, service, sequence = (raw.subject or "").split(".")
-    headers = raw.headers or {}
-    reason, subject = headers.get("greenrun-reason", ""), headers.get("greenrun-subject", "")
-    return DeadLetter(service, int(sequence), subject, reason, raw.time or datetime.now(UTC))
+    return [Recorded(event, raw.seq or 0, time, subject, source, headers.get("ce-cause"), headers.get("ce-by"))]

@@ -141,7 +141,8 @@ async def _provision(settings: Settings) -> list[str]:
                     await asyncio.sleep(PAUSE_SECONDS)
     except TimeoutError as error:
         why = f"JetStream: {last}" if last else "the lines above say why"
-        raise Retry(f"NATS at {settings.nats_address} was not ready in {settings.provision_timeout:g} s; {why}") from error
+        waited = f"{settings.provision_timeout:g} s"
+        raise Retry(f"NATS at {settings.nats_address} was not ready in {waited}; {why}") from error
 
 
 if __name__ == "__main__":

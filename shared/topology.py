@@ -90,7 +90,7 @@ def streams(*, replicas: int = 1) -> list[dict[str, Any]]:
             "duplicate_window": 120 * NANOSECONDS,
             "republish": {"src": "*.*.*.*", "dest": "live.{{wildcard(1)}}.{{wildcard(2)}}"},
         },
-        {**kept, "name": DLQ_STREAM, "subjects": ["dlq.*.*"], "allow_direct": True},
+        {**kept, "name": DLQ_STREAM, "subjects": ["dlq.*.*", "dlq.*.*.settled"], "allow_direct": True},
         {**kept, "name": ADVISORIES_STREAM, "subjects": ADVISORY_SUBJECTS},
         {
             **kept,

@@ -5,17 +5,23 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from services.healer.failure import Failure, shown_before
 from services.healer.guard import loosens
-from services.healer.strategies import invalid_stage, yaml_syntax
+from services.healer.knowledge.rights import right_missing
 from services.healer.strategies.fix import Fix, unified_diff
+from services.healer.strategies.order import repairs_of
 from services.healer.table import UNKNOWN
 from shared.ci.lint import check, errors
+from shared.ci.region import failing_region
 from shared.events import Evidence, FilesGenerated, Origin, PipelineFailed, Repair, Rerun, RunFailed
+from shared.retry import repairs_since_retry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from services.healer.classify import Diagnosis
+    from services.healer.failure import Surroundings
+    from shared.ci.region import Line
     from shared.events import Round
 
 RERUN = "run again"
@@ -69,7 +75,8 @@ def ended(event: PipelineFailed, limit: int) -> RunFailed | None:
     sentence = OUTCOMES.get(event.outcome)
     if sentence and not event.pipeline.yaml_errors:
         return failed(event, f"{event.outcome}: {sentence}", "; ".join(event.pipeline.reasons))
-    if len(event.proposal.repairs) >= limit:
+    # A person who retries the run has changed something: what was tried before that is no reason any more.
+    if len(_tried_now(event)) >= limit:
         return failed(event, f"{limit} repairs did not make the pipeline green; {_tried(event)}", _story(event))
     return None
 
@@ -79,18 +86,33 @@ def reported(event: PipelineFailed, diagnosis: Diagnosis) -> RunFailed | None:
     advice = REPORTED.get(diagnosis.error_class)
     if advice is None:
         return None
-    return failed(event, f"{_what(diagnosis)}: {advice}", diagnosis.evidence.text, diagnosis.error_class)
+    right = right_missing(diagnosis.evidence.text) if diagnosis.error_class == "auth" else ""
+    needed = f"; what the account or token of the job needs: it {right}" if right else ""
+    return failed(event, f"{_what(diagnosis)}: {advice}{needed}", diagnosis.evidence.text, diagnosis.error_class)
 
 
-def from_rules(event: PipelineFailed, diagnosis: Diagnosis) -> list[Fix]:
-    """The deterministic repairs that need nothing but the files, and the free rerun; in the order to try them."""
-    files = event.proposal.files
-    strategies = {"yaml_syntax": (yaml_syntax, invalid_stage), "invalid_stage": (invalid_stage, yaml_syntax)}
-    found = [strategy.repair(files) for strategy in strategies.get(diagnosis.error_class, ())]
+def failure_of(event: PipelineFailed, diagnosis: Diagnosis, lines: list[Line], where: Surroundings) -> Failure:
+    """The failure as the strategies see it; `lines` are those of the failed job's log."""
+    return Failure(
+        files=event.proposal.files,
+        error_class=diagnosis.error_class,
+        evidence=diagnosis.evidence.text,
+        job=diagnosis.job,
+        lines=tuple(line.text for line in failing_region(lines)),
+        command=shown_before([line.text for line in lines], diagnosis.evidence.text),
+        analysis=event.proposal.analysis,
+        where=where,
+    )
+
+
+def from_rules(event: PipelineFailed, diagnosis: Diagnosis, failure: Failure) -> list[Fix]:
+    """The free rerun of what may pass by itself, then the deterministic repairs; in the order to try them."""
+    found = repairs_of(failure)
     if diagnosis.error_class in RERUN_ONCE and not _class_was_rerun(event, diagnosis):
         summary = f"{diagnosis.error_class} may pass by itself: the same pipeline runs again, once"
-        found.append(Fix(RERUN, summary, files, rerun=True))
-    return [fix for fix in found if fix]
+        sure = [fix for fix in found if fix.certain]
+        return [*sure, Fix(RERUN, summary, event.proposal.files, rerun=True), *(f for f in found if not f.certain)]
+    return found
 
 
 def objection(
@@ -115,7 +137,7 @@ def objection(
 
 def model_may_try(event: PipelineFailed, diagnosis: Diagnosis) -> bool:
     """Whether a model is asked: not again and again about the same failure."""
-    same = [r for r in event.proposal.repairs if r.strategy == MODEL and _same_failure(r, diagnosis)]
+    same = [r for r in _tried_now(event) if r.strategy == MODEL and _same_failure(r, diagnosis)]
     return len(same) < MODEL_TRIES
 
 
@@ -158,7 +180,8 @@ def given_up(
     advice = ADVICE.get(diagnosis.error_class, ADVICE[UNKNOWN])
     why = f"; no further repair: {'; '.join(dict.fromkeys(refusals))}" if refusals else "; no repair is known for it"
     reason = f"{_what(diagnosis)}{why}; {_tried(event)}; what to do: {advice}"
-    end = failed(event, reason, diagnosis.evidence.text, diagnosis.error_class)
+    story = "\n".join(filter(None, [diagnosis.evidence.text, _story(event)]))
+    end = failed(event, reason, story, diagnosis.error_class)
     return end.model_copy(update={"rounds": (*end.rounds, *rounds)})
 
 
@@ -183,12 +206,17 @@ def _origin(origin: Origin, fix: Fix) -> Origin:
     return "template+model" if origin.startswith("template") else "model"
 
 
+def _tried_now(event: PipelineFailed) -> tuple[Repair, ...]:
+    """The repairs since the run began or a person retried it."""
+    return repairs_since_retry(event.proposal.repairs, event.attempt)
+
+
 def _class_was_rerun(event: PipelineFailed, diagnosis: Diagnosis) -> bool:
-    return any(r.strategy == RERUN and r.error_class == diagnosis.error_class for r in event.proposal.repairs)
+    return any(r.strategy == RERUN and r.error_class == diagnosis.error_class for r in _tried_now(event))
 
 
 def _was_tried(event: PipelineFailed, diagnosis: Diagnosis, strategy: str) -> bool:
-    return any(r.strategy == strategy and _same_failure(r, diagnosis) for r in event.proposal.repairs)
+    return any(r.strategy == strategy and _same_failure(r, diagnosis) for r in _tried_now(event))
 
 
 def _same_failure(repair: Repair, diagnosis: Diagnosis) -> bool:
@@ -215,7 +243,12 @@ def _tried(event: PipelineFailed) -> str:
 
 
 def _story(event: PipelineFailed) -> str:
-    return "\n".join(f"attempt {r.attempt}: {r.error_class}: {r.evidence.text[:120]}" for r in event.proposal.repairs)
+    """What failed before and what was done about it, a line for each attempt; a minute's reading."""
+    return "\n".join(
+        f"attempt {r.attempt}: {f'job {r.job} failed with ' if r.job else ''}{r.error_class} "
+        f"({r.evidence.text[:120]}); {r.strategy} by {r.author}: {r.summary[:160]}"
+        for r in event.proposal.repairs
+    )
 
 
 def _cut(diff: str) -> str:
