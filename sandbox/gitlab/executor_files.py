@@ -69,7 +69,7 @@ def _files(root: Path) -> Iterable[str]:
 def pack(root: Path, paths: Sequence[str], archive: Path) -> int:
     """Write the files into an archive; its size in bytes. Links are kept as links."""
     partial = archive.with_suffix(".part")
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as packed:
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as packed:
         for name in paths:
             path = root / name
             if path.is_symlink():

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.gitlab.executor import Mode
-from sandbox.gitlab.executor_container import Engine, EngineFailed, find_engine
+from sandbox.gitlab.executor_engine import Engine, EngineFailed, find_engine
 from sandbox.gitlab.server import serve
 from sandbox.registry import serve_registry
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.gitlab.executor_container import service_aliases
 from sandbox.gitlab.executor_environment import parse_dotenv
 from sandbox.gitlab.executor_files import cache_key, found, pack, unpack
+from sandbox.gitlab.executor_network import service_aliases
 from sandbox.gitlab.trace_mask import Mask
 
 
@@ -115,9 +115,9 @@ def test_dotenv_files_as_gitlab_reads_them() -> None:
         ("postgres:16", {}, ["postgres"]),
         ("reg.example:5001/docker.io/library/redis:7", {}, ["docker.io__library__redis", "docker.io-library-redis"]),
         ("tutum/wordpress", {}, ["tutum__wordpress", "tutum-wordpress"]),
-        ("postgres:16", {"alias": "db,pg"}, ["db", "pg"]),
+        ("postgres:16", {"alias": "db,pg"}, ["postgres", "db", "pg"]),
     ],
 )
 def test_services_are_reached_under_gitlabs_names(image: str, details: dict[str, Any], names: list[str]) -> None:
-    """Without registry and tag, the slash as two underscores or a dash; an alias instead of both."""
+    """Without registry and tag, the slash as two underscores or a dash; aliases besides."""
     assert service_aliases(image, details) == names

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from services.analyzer.detect import python_manifests as manifests
 from services.analyzer.detect.project import Ecosystem, framework_of, some, unique, versions
+from services.analyzer.detect.python_tests import test_install
 from services.analyzer.detect.releases import first_line, pin, tool
 from services.analyzer.detect.view import table
 from shared.events import Analysis, Commands, Dependency, Evidence
@@ -101,7 +102,7 @@ def detect(view: View) -> Analysis | None:
     version = versions("python", _pins(view))
     entry_point = view.first(*ENTRY_POINTS)
     runner = _runner(view, framework, dependencies)
-    run = RUN.get(manager or "", "")
+    run, install = RUN.get(manager or "", ""), _install(view, manager)
     return Analysis(
         language="python",
         framework=framework,
@@ -111,7 +112,8 @@ def detect(view: View) -> Analysis | None:
         build_tool=_build_tool(view),
         dependencies=dependencies,
         commands=Commands(
-            install=_install(view, manager),
+            install=install,
+            test_install=test_install(view, manager, install) if runner else None,
             test=f"{run}{_TEST[runner]}" if runner else None,
             lint=_lint(view, run, dependencies),
             start=view.web_command() or _start(view, framework, run, entry_point, dependencies),
@@ -221,7 +223,7 @@ def _runner(view: View, framework: str | None, dependencies: Iterable[Dependency
         return None
     if framework == "django" and view.has("manage.py"):
         return "django"
-    return "pytest" if any(re.match(r"tests?/", path) for path in tests) else "unittest"
+    return "pytest" if any(re.search(r"(?:^|/)tests?/", path) for path in tests) else "unittest"
 
 
 def _lint(view: View, run: str, dependencies: Iterable[Dependency]) -> str | None:
