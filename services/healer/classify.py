@@ -33,6 +33,8 @@ _EXIT_CODE = re.compile(r"(?:exit(?:ed with)?(?: code| status)?:?|non-zero code:
 _CLOSING = re.compile(r"ERROR: Job failed|##\[error\]\s?Process completed|The command .{0,2000} exited with \d")
 # A test that passed says nothing, whatever its name is.
 _PASSED = re.compile(r"^\s*(?:[✓✔√] |ok \d+ |PASS(?:ED)?[: ]|\[ +(?:OK|RUN) +\]|--- PASS: |test \S+ \.\.\. ok$)")
+# What GitLab shows before it runs it: a command may name what nobody said.
+_ECHO = re.compile(r"^\$ ")
 _EVIDENCE_LIMIT = 300
 
 
@@ -151,7 +153,7 @@ def _matches(lines: Sequence[Line], rows: Sequence[Row], *, anywhere: bool = Fal
     """
     for row in rows:
         near = lines if anywhere else lines[-row.reach :]
-        said = [line for line in reversed(near) if row.pattern.search(line.text)]
+        said = [line for line in reversed(near) if row.pattern.search(line.text) and not _ECHO.match(line.text)]
         line = next((line for line in said if not _CLOSING.match(line.text)), said[0] if said else None)
         if line:
             yield Hit(row, line, row.confidence * (WIDER if anywhere else 1.0))

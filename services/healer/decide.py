@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from services.healer.failure import Failure, shown_before
 from services.healer.guard import loosens
-from services.healer.strategies import invalid_stage, yaml_syntax
 from services.healer.strategies.fix import Fix, unified_diff
+from services.healer.strategies.order import repairs_of
 from services.healer.table import UNKNOWN
 from shared.ci.lint import check, errors
+from shared.ci.region import failing_region
 from shared.events import Evidence, FilesGenerated, Origin, PipelineFailed, Repair, Rerun, RunFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from services.healer.classify import Diagnosis
+    from services.healer.failure import Surroundings
+    from shared.ci.region import Line
     from shared.events import Round
 
 RERUN = "run again"
@@ -82,15 +86,27 @@ def reported(event: PipelineFailed, diagnosis: Diagnosis) -> RunFailed | None:
     return failed(event, f"{_what(diagnosis)}: {advice}", diagnosis.evidence.text, diagnosis.error_class)
 
 
-def from_rules(event: PipelineFailed, diagnosis: Diagnosis) -> list[Fix]:
-    """The deterministic repairs that need nothing but the files, and the free rerun; in the order to try them."""
-    files = event.proposal.files
-    strategies = {"yaml_syntax": (yaml_syntax, invalid_stage), "invalid_stage": (invalid_stage, yaml_syntax)}
-    found = [strategy.repair(files) for strategy in strategies.get(diagnosis.error_class, ())]
+def failure_of(event: PipelineFailed, diagnosis: Diagnosis, lines: list[Line], where: Surroundings) -> Failure:
+    """The failure as the strategies see it; `lines` are those of the failed job's log."""
+    return Failure(
+        files=event.proposal.files,
+        error_class=diagnosis.error_class,
+        evidence=diagnosis.evidence.text,
+        job=diagnosis.job,
+        lines=tuple(line.text for line in failing_region(lines)),
+        command=shown_before([line.text for line in lines], diagnosis.evidence.text),
+        analysis=event.proposal.analysis,
+        where=where,
+    )
+
+
+def from_rules(event: PipelineFailed, diagnosis: Diagnosis, failure: Failure) -> list[Fix]:
+    """The free rerun of what may pass by itself, then the deterministic repairs; in the order to try them."""
+    found = repairs_of(failure)
     if diagnosis.error_class in RERUN_ONCE and not _class_was_rerun(event, diagnosis):
         summary = f"{diagnosis.error_class} may pass by itself: the same pipeline runs again, once"
-        found.append(Fix(RERUN, summary, files, rerun=True))
-    return [fix for fix in found if fix]
+        found.insert(0, Fix(RERUN, summary, event.proposal.files, rerun=True))
+    return found
 
 
 def objection(

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from services.healer import decide, model
 from services.healer.classify import Diagnosis, root_cause
+from services.healer.failure import Failure, Surroundings, Tags
 from services.healer.settings import Settings
 from services.healer.strategies import image_not_found
-from services.healer.strategies.image_not_found import Tags
+from services.healer.strategies.order import images_for
 from shared.adapters.blobs import BlobStore
 from shared.adapters.llm import connect_model
 from shared.adapters.registry import RegistryClient
 from shared.adapters.sources import SourceClients
 from shared.asking import ask
-from shared.ci.images import parse
-from shared.ci.region import failing_region, lines_of
+from shared.ci.images import RULES, NameRule, parse, source_name
+from shared.ci.region import lines_of
 from shared.errors import Reject, Retry
-from shared.events import FilesGenerated, PipelineFailed, RunFailed
+from shared.events import FilesGenerated, Image, PipelineFailed, RunFailed
 from shared.progress import progress_of
 from shared.service import Service
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from services.healer.strategies.fix import Fix
     from shared.bus import Bus
-    from shared.events import Image, Round
+    from shared.events import Round
     from shared.ports import Blobs, Completion, Model, Registry
 
 # The cause is in the earliest failed jobs; a pipeline of hundreds is not read whole.
@@ -49,6 +50,8 @@ class Deps:
     registry: Registry
     source_tags: Callable[[str], Awaitable[tuple[str, ...]]]
     private: str
+    air_gapped: bool = False
+    names: tuple[NameRule, ...] = RULES
     model: Model | None = None
     model_rounds: int = 3
     wait_for_model: bool = False
@@ -70,6 +73,8 @@ async def connect(settings: Settings, bus: Bus) -> AsyncIterator[Deps]:
             registry=registry,
             source_tags=sources.tags,
             private=settings.nexus_registry,
+            air_gapped=settings.air_gapped,
+            names=settings.names,
             model=connected,
             model_rounds=settings.llm_repair_rounds,
             wait_for_model=settings.llm_fallback == "none",
@@ -90,12 +95,13 @@ async def heal(event: PipelineFailed, deps: Deps) -> FilesGenerated | RunFailed:
     if report:
         return report
     refusals: list[str] = []
-    for fix in [*await _image_repairs(event, diagnosis, deps), *decide.from_rules(event, diagnosis)]:
+    failure = await _failure(event, diagnosis, traces, deps)
+    for fix in [*await _image_repairs(event, diagnosis, deps), *decide.from_rules(event, diagnosis, failure)]:
         refusal = decide.objection(event, diagnosis, fix, deps.private, deps.disabled)
         if refusal is None:
             return decide.repaired(event, diagnosis, fix)
         refusals.append(f"{fix.strategy}: {refusal}")
-    region = _region(event, diagnosis, traces)
+    region = "\n".join(failure.lines)
     proposed, rounds = await _from_model(event, diagnosis, region, deps, refusals)
     if proposed:
         return decide.repaired(event, diagnosis, proposed, rounds)
@@ -150,11 +156,20 @@ async def _tags(image: Image, deps: Deps) -> Tags:
         return Tags(private, None)
 
 
-def _region(event: PipelineFailed, diagnosis: Diagnosis, traces: dict[int, bytes]) -> str:
-    """The failing region of the diagnosed job as text."""
+async def _failure(event: PipelineFailed, diagnosis: Diagnosis, traces: dict[int, bytes], deps: Deps) -> Failure:
+    """The failure with its log's lines, and the tags of the images that a repair may need."""
     job = next((j for j in event.pipeline.jobs if j.name == diagnosis.job and j.status == "failed"), None)
     trace = (traces.get(job.id) or job.excerpt) if job else event.pipeline.yaml_errors or ""
-    return "\n".join(line.text for line in failing_region(lines_of(trace)))
+    where = Surroundings(deps.private, deps.air_gapped, deps.names)
+    failure = decide.failure_of(event, diagnosis, lines_of(trace), where)
+    named = {image.target: image for image in event.images}
+    wanted = [named.get(target) or _image(target, deps) for target in images_for(failure)[:SUSPECTS_LIMIT]]
+    return replace(failure, tags=await _known_tags(wanted, deps)) if wanted else failure
+
+
+def _image(target: str, deps: Deps) -> Image:
+    """An image of the private registry with its source, as the table of names has it."""
+    return Image(source=source_name(target, deps.private, deps.names), target=target, state="present")
 
 
 async def _from_model(

@@ -31,12 +31,20 @@ def run(patterns: list[str], limit: int = LIMIT) -> str:
 
 def table() -> list[str]:
     """All patterns that read what a job printed."""
-    from services.healer import classify, tools  # noqa: PLC0415 - what it needs takes time to load
+    from services.healer import classify, failure, tools  # noqa: PLC0415 - what it needs takes time to load
+    from services.healer.edit import dockerfile  # noqa: PLC0415
+    from services.healer.knowledge import libraries, programs, toolchains, versions  # noqa: PLC0415
+    from services.healer.strategies import build_context, permission_error, system_library  # noqa: PLC0415
     from services.healer.table import TABLE  # noqa: PLC0415
     from shared.ci import region, secrets  # noqa: PLC0415
 
     found = [word for row in TABLE for word in row.words] + [mark.pattern for _, mark in tools._MARKS]
-    compiled = [value for module in (classify, tools, region, secrets) for value in vars(module).values()]
+    found += [library.pattern.pattern for library in libraries.libraries()]
+    for chain in toolchains.toolchains():
+        found += [pattern.pattern for pattern in (*chain.says, *(sign for sign, _ in chain.signs))]
+    found += [pattern.pattern for pattern in (*programs._SAID, *dockerfile._RAN)]
+    modules = (classify, tools, region, secrets, failure, versions, build_context, permission_error, system_library)
+    compiled = [value for module in modules for value in vars(module).values()]
     return found + [
         value.pattern for value in compiled if isinstance(value, re.Pattern) and isinstance(value.pattern, str)
     ]

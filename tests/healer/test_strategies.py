@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from services.healer.failure import Tags
 from services.healer.strategies import image_not_found, invalid_stage, yaml_syntax
 from services.healer.strategies.fix import unified_diff
-from services.healer.strategies.image_not_found import Tags, nearest_tag
+from services.healer.strategies.image_not_found import nearest_tag
 from shared.ci.lint import check
 from shared.events import Image
 from tests.ci.pipelines import DOCKERFILE, PIPELINE, REGISTRY, files

@@ -20,6 +20,8 @@ INNOCENT = (
     ("-XX:+HeapDumpOnOutOfMemoryError\nerror TS2322: no", "build_failure"),
     ("  ✓ reset password: invalid token\nok 3 - connection refused\n--- PASS: TestTimedOut (0.00s)", "unknown"),
     ('info fsevents@2.1.0: The platform "linux" is incompatible with this module.', "unknown"),
+    ("$ pnpm install --frozen-lockfile\nbash: line 150: pnpm: command not found", "missing_command"),
+    ("$ curl --fail https://example.org || echo timed out", "unknown"),
     ("  Downloading async_timeout-4.0.2-py3-none-any.whl (5.8 kB)", "unknown"),
     ("reading puretls-1.1.jar; error in opening", "unknown"),
     ("0 vulnerabilities\nall good", "unknown"),

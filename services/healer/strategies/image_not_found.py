@@ -7,29 +7,21 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from services.healer.edit.images import with_tag
 from services.healer.strategies.fix import Fix
-from shared.ci.images import images_of, parse
-from shared.events import Files
+from shared.ci.images import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from shared.events import Image, PipelineFailed
+    from services.healer.failure import Tags
+    from shared.events import Files, Image, PipelineFailed
 
 _VERSION = re.compile(r"(v?)(\d{1,9}(?:\.\d{1,9}){0,5})(?:-(.+))?", re.ASCII)
 SIMILAR = 0.75
 MISSING = ("failed", "unresolved")
-
-
-@dataclass(frozen=True)
-class Tags:
-    """What is known of one image: the tags in the private registry and at its source (None: it could not be asked)."""
-
-    private: tuple[str, ...]
-    source: tuple[str, ...] | None
 
 
 def suspects(event: PipelineFailed, evidence: str, job: str) -> list[Image]:
@@ -51,7 +43,7 @@ def repair(files: Files, images: Sequence[Image], known: Mapping[str, Tags], reg
         if tags.source is None or wanted.digest or wanted.wanted in (*tags.private, *tags.source):
             continue
         near = nearest_tag(wanted.wanted, [*tags.source, *tags.private])
-        changed = near and _with_tag(files, image.target, near, registry)
+        changed = near and with_tag(files, image.target, near, registry)
         if changed:
             summary = f"{image.target}: tag {wanted.wanted} does not exist, the nearest that does is {near}"
             return Fix("correct the tag", summary, changed)
@@ -109,22 +101,3 @@ def _may_exist(image: Image, tags: Tags) -> bool:
     if tags.source is None or wanted.digest:
         return image.state in MISSING
     return wanted.wanted in (*tags.private, *tags.source)
-
-
-def _with_tag(files: Files, target: str, tag: str, registry: str) -> Files | None:
-    """The files with that image's tag replaced where it is written; None where it could not be found in the text."""
-    wanted = parse(target)
-    name = target.removeprefix(f"{registry}/").partition("@")[0].removesuffix(f":{wanted.tag}")
-    pattern = re.compile(rf"(?<=/){re.escape(name)}:{re.escape(wanted.wanted)}(?![\w.-])")
-    changed = Files(
-        pipeline=pattern.sub(f"{name}:{tag}", files.pipeline), dockerfile=pattern.sub(f"{name}:{tag}", files.dockerfile)
-    )
-    if _names(changed, target):
-        bare = re.compile(rf"(?<=[\s\"'=:]){re.escape(wanted.wanted)}(?![\w.-])")
-        changed = Files(pipeline=bare.sub(tag, changed.pipeline, 1), dockerfile=bare.sub(tag, changed.dockerfile, 1))
-    return None if _names(changed, target) or changed == files else changed
-
-
-def _names(files: Files, target: str) -> bool:
-    """Whether the files still name the image."""
-    return any(use.reference == target for use in images_of(files))

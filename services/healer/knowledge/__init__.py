@@ -1,0 +1,1 @@
+"""What is known of versions, distributions, libraries and tools, as data."""

@@ -1,0 +1,239 @@
+"""Repairs of real failures in the recipes' files: the class that is told, and every line that changes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from tests.healer.failing import STACKS, changed_lines, failure_in, first_repair, rendered
+
+
+class Case(NamedTuple):
+    """A job of a stack, the end of its log, and the lines that the repair changes."""
+
+    stack: str
+    job: str
+    log: str
+    error_class: str
+    changes: list[str]
+
+
+def moved(*images: tuple[str, str, str]) -> list[str]:
+    """The changed lines where images get another tag: what stands before the name, the old one, the new one."""
+    return [
+        f"{sign} {before.format(f'${{REGISTRY}}/{image}')}"
+        for before, *both in images
+        for sign, image in zip("-+", both, strict=True)
+    ]
+
+
+APT = "apt-get update && apt-get install --yes --no-install-recommends"
+CLEAN = "&& rm -rf /var/lib/apt/lists/*"
+CASES: dict[str, Case] = {
+    "pip wants a newer Python": Case(
+        "python",
+        "compile",
+        "$ pip install -r requirements.txt\nERROR: Package 'app' requires a different Python: 3.9.2 not in '>=3.12'",
+        "dependency_resolution",
+        moved(
+            ("image: {}", "python:3.9-slim", "python:3.12-slim"),
+            ("FROM {} AS build", "python:3.9-slim", "python:3.12-slim"),
+            ("FROM {}", "python:3.9-slim", "python:3.12-slim"),
+        ),
+    ),
+    "a module of the standard library came later": Case(
+        "python",
+        "test",
+        "$ pytest -q\n  File \"app.py\", line 1, in <module>\nModuleNotFoundError: No module named 'tomllib'",
+        "build_failure",
+        moved(
+            ("image: {}", "python:3.9-slim", "python:3.11-slim"),
+            ("FROM {} AS build", "python:3.9-slim", "python:3.11-slim"),
+            ("FROM {}", "python:3.9-slim", "python:3.11-slim"),
+        ),
+    ),
+    "npm wants a newer Node.js": Case(
+        "node",
+        "compile",
+        '$ npm ci\nnpm ERR! code EBADENGINE\nnpm ERR! notsup Required: {"node":"^18.18 || >=20"}',
+        "dependency_resolution",
+        moved(
+            ("image: {}", "node:16-slim", "node:18-slim"),
+            ("FROM {} AS build", "node:16-slim", "node:18-slim"),
+            ("FROM {}", "node:16-slim", "node:18-slim"),
+        ),
+    ),
+    "javac does not know the release": Case(
+        "maven",
+        "compile",
+        "$ mvn --batch-mode compile\n"
+        "[ERROR] Failed to execute goal org.apache.maven.plugins:maven-compiler-plugin:3.11.0:"
+        "compile (default-compile) on project app: Fatal error compiling: error: invalid target release: 21",
+        "build_failure",
+        moved(
+            ("image: {}", "maven:3.9-eclipse-temurin-17", "maven:3.9-eclipse-temurin-21"),
+            ("FROM {} AS build", "maven:3.9-eclipse-temurin-17", "maven:3.9-eclipse-temurin-21"),
+            ("FROM {}", "eclipse-temurin:17-jre", "eclipse-temurin:21-jre"),
+        ),
+    ),
+    "go.mod asks for a newer Go": Case(
+        "go",
+        "compile",
+        "$ go mod download\ngo: go.mod requires go >= 1.23 (running go 1.21.5; GOTOOLCHAIN=local)",
+        "dependency_resolution",
+        moved(("image: {}", "golang:1.21", "golang:1.23"), ("FROM {} AS build", "golang:1.21", "golang:1.23")),
+    ),
+    "the Gemfile names one Ruby": Case(
+        "ruby",
+        "compile",
+        "$ bundle install --jobs 4\nYour Ruby version is 3.1.6, but your Gemfile specified 3.2.2",
+        "dependency_resolution",
+        moved(
+            ("image: {}", "ruby:3.1", "ruby:3.2.2"),
+            ("FROM {} AS build", "ruby:3.1", "ruby:3.2.2"),
+            ("FROM {}", "ruby:3.1-slim", "ruby:3.2.2-slim"),
+        ),
+    ),
+    "a crate asks for a newer Rust": Case(
+        "rust",
+        "compile",
+        "$ cargo build --release\n"
+        "error: package `clap v4.5.4` cannot be built because it requires rustc 1.74 or newer, "
+        "while the currently active rustc version is 1.70.0",
+        "dependency_resolution",
+        moved(("image: {}", "rust:1.70", "rust:1.74"), ("FROM {} AS build", "rust:1.70", "rust:1.74")),
+    ),
+    "composer asks for a newer PHP": Case(
+        "php",
+        "compile",
+        "$ composer install --no-interaction --prefer-dist\n"
+        "    - Root composer.json requires php ^8.2 but your php version "
+        "(8.1.27) does not satisfy that requirement.",
+        "dependency_resolution",
+        moved(
+            ("image: {}", "serversideup/php:8.1-cli", "serversideup/php:8.2-cli"),
+            ("FROM {} AS build", "serversideup/php:8.1-cli", "serversideup/php:8.2-cli"),
+            ("FROM {}", "serversideup/php:8.1-fpm-nginx", "serversideup/php:8.2-fpm-nginx"),
+        ),
+    ),
+    "the SDK does not know the framework": Case(
+        "dotnet",
+        "compile",
+        "$ dotnet restore\n"
+        "/usr/share/dotnet/sdk/6.0.428/Sdks/Microsoft.NET.targets(144,5): error NETSDK1045: The current .NET SDK does "
+        "not support targeting .NET 8.0.  Either target .NET 6.0 or lower, or use a version of the .NET SDK",
+        "build_failure",
+        moved(
+            ("image: {}", "mcr.microsoft.com/dotnet/sdk:6.0", "mcr.microsoft.com/dotnet/sdk:8.0"),
+            ("FROM {} AS build", "mcr.microsoft.com/dotnet/sdk:6.0", "mcr.microsoft.com/dotnet/sdk:8.0"),
+            ("FROM {}", "mcr.microsoft.com/dotnet/aspnet:6.0", "mcr.microsoft.com/dotnet/aspnet:8.0"),
+        ),
+    ),
+    "psycopg2 misses pg_config": Case(
+        "python",
+        "compile",
+        "$ pip install -r requirements.txt\n      Error: pg_config executable not found.\n"
+        "error: subprocess-exited-with-error\nERROR: Failed building wheel for psycopg2",
+        "build_failure",
+        [
+            f'+ - "{APT} libpq-dev gcc libc6-dev"',
+            f"+ RUN {APT} libpq-dev gcc libc6-dev {CLEAN}",
+            f"+ RUN {APT} libpq5 {CLEAN}",
+        ],
+    ),
+    "node-gyp misses Python": Case(
+        "node",
+        "compile",
+        "$ npm ci\nnpm ERR! gyp ERR! find Python\nnpm ERR! gyp ERR! not ok",
+        "build_failure",
+        [f'+ - "{APT} python3 make g++"', f"+ RUN {APT} python3 make g++ {CLEAN}"],
+    ),
+    "the build of the image misses a header": Case(
+        "python",
+        "build",
+        "STEP 5/9: RUN pip install -r requirements.txt\n"
+        "c/_cffi_backend.c:15:10: fatal error: ffi.h: No such file or directory\n"
+        'Error: building at STEP "RUN pip install -r requirements.txt": while running runtime: exit status 1',
+        "build_failure",
+        [f"+ RUN {APT} libffi-dev gcc libc6-dev {CLEAN}"],
+    ),
+    "the wrapper is not executable": Case(
+        "gradle",
+        "compile",
+        "$ ./gradlew dependencies\n/scripts-101-7/step_script: line 160: ./gradlew: Permission denied",
+        "permission_error",
+        ['+ - "chmod +x ./gradlew"'],
+    ),
+    "git is not in the image": Case(
+        "python",
+        "test",
+        "$ pytest -q\n/usr/bin/bash: line 160: git: command not found",
+        "missing_command",
+        [f'+ - "{APT} git ca-certificates"'],
+    ),
+    "a tool of the language is not in the image": Case(
+        "poetry",
+        "compile",
+        "$ poetry run python -m compileall -q -x '(^|/)(\\.venv|\\.cache)/' .\n/bin/sh: 1: tox: not found",
+        "missing_command",
+        ['+ - "pip install tox"'],
+    ),
+    "alpine installs with apk": Case(
+        "shell",
+        "compile",
+        "$ find . -name '*.sh' -print0 | xargs -0 -n1 bash -n\n/bin/sh: make: not found",
+        "missing_command",
+        ['+ - "apk add --no-cache make"'],
+    ),
+    "npm may not write its cache": Case(
+        "node",
+        "test",
+        "$ npm test\nnpm ERR! Error: EACCES: permission denied, mkdir '/.npm'",
+        "permission_error",
+        ["+ variables:", '+ HOME: "/tmp"'],
+    ),
+    "git does not trust the checkout": Case(
+        "go",
+        "compile",
+        "$ go build ./...\nfatal: detected dubious ownership in repository at '/builds/shop/web'",
+        "permission_error",
+        ['+ - "git config --global --add safe.directory \\"$CI_PROJECT_DIR\\""'],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_failure_of_a_recipe_is_repaired_in_the_lines_that_it_is_about(name: str) -> None:
+    """The first repair is allowed by checker and guard, and its diff has these lines and no other."""
+    case = CASES[name]
+    files = rendered(case.stack)
+    event, failure = failure_in(case.job, f"{case.log}\nERROR: Job failed: exit code 1\n", files, STACKS[case.stack])
+    assert failure.error_class == case.error_class
+    fix, refused = first_repair(event, failure)
+    assert (refused, fix is not None) == ([], True)
+    assert fix is not None
+    assert sorted(changed_lines(files, fix.files)) == sorted(case.changes)
+
+
+LOGS = sorted({case.log for case in CASES.values()})
+JOBS = ("compile", "build", "test", "quality")
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("air_gapped", [False, True], ids=["", "air gap"])
+def test_no_repair_makes_any_recipe_worse(stack: str, air_gapped: bool) -> None:
+    """Whatever log the jobs of any stack have: what is proposed first passes checker and guard, and nothing is refused.
+
+    Behind an air gap nothing is installed.
+    """
+    files, analysis = rendered(stack, air_gapped=air_gapped), STACKS[stack]
+    for number, log in enumerate(LOGS):
+        job = JOBS[(number + len(stack)) % len(JOBS)]
+        event, failure = failure_in(
+            job, f"{log}\nERROR: Job failed: exit code 1\n", files, analysis, air_gapped=air_gapped
+        )
+        fix, refused = first_repair(event, failure)
+        assert refused == []
+        changed = changed_lines(files, fix.files) if fix else []
+        assert not air_gapped or not [line for line in changed if "install" in line or "apk add" in line]
