@@ -1,8 +1,8 @@
 """`make green`: generated pipelines really run, in containers, for real projects; a table of what became of each.
 
 `python -m bench.green [--only NAME]... [--keep FOLDER]`. Everything is embedded: NATS, Chroma, registry, GitLab, and an
-upstream that has the images of `scripts/job-images.sh`. A project is green where its own pipeline passed: compile, build of
-the image, tests, SAST, linter, scan, push. Exit code 1 where one is not, or was not healed of what it was broken with.
+upstream that has the images of `scripts/job-images.sh`. A project is green where its own pipeline passed: compile,
+build of the image, tests, SAST, linter, scan, push. Exit code 1 where one is not, or was not healed of what it was broken with.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Result:
     @property
     def green(self) -> bool:
         """Its pipeline passed, and what was broken was healed."""
-        return self.run.status == "passed" and bool(self.run.repairs) >= self.project.broken
+        return self.run.status == "passed" and bool(self.run.repairs) >= bool(self.project.broken)
 
     def row(self) -> tuple[str, ...]:
         """The cells of the table."""
@@ -71,7 +71,7 @@ class Result:
         jobs = run.pipeline.jobs if run.pipeline else ()
         passed = sum(job.status == "success" for job in jobs)
         due = sum(job.status != "skipped" for job in jobs)
-        path = DECISIONS.get(run.decision or "", "–")
+        path = DECISIONS.get(run.decision or "", "none")
         seconds = (run.updated - run.started).total_seconds()
         healed = "; ".join(f"{r.error_class}: {r.strategy}" for r in run.repairs)
         mark = "[green]green[/]" if self.green else f"[red]{run.status}[/]"

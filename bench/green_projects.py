@@ -1,12 +1,18 @@
-"""The projects of `make green`, as data: where each comes from, and with what some of them are broken."""
+"""The projects of `make green`, as data: where each comes from, and with what some of them are broken.
+
+Real ones are source distributions of PyPI and packages of npm with their own tests, as they were published. Small
+applications beside them, in bench/projects, have what no package brings: a database, a lockfile of pnpm or Poetry.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from bench import green_breaks as breaks
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
 
@@ -22,24 +28,53 @@ class Source:
 
 @dataclass(frozen=True)
 class Project:
-    """One project: `change` breaks its files before they are pushed, `meanwhile` something outside while it runs."""
+    """One project: `change` breaks its files before they are pushed, `meanwhile` something outside while it runs.
+
+    `source` as a text is a folder of bench/projects. `broken` says with what, in words for the table.
+    """
 
     name: str
     stack: str
     source: Source | str
-    broken: bool = False
+    broken: str = ""
     change: Callable[[Path], None] | None = None
-    meanwhile: Callable[..., Awaitable[Any]] | None = None
+    meanwhile: Callable[..., Coroutine[Any, Any, None]] | None = None
 
+
+ITSDANGEROUS = Source("pypi", "itsdangerous==2.2.0", "e0050c0b7da1eea53ffaf149c0cfbb5c6e2e2b69c4bef22c81fa6eb73e5f6173")
+HUMANIZE = Source("pypi", "humanize==4.11.0", "e66f36020a2d5a974c504bd2555cf770621dbdbb6d82f94a6857c0b1ea2608be")
+TYPING_INSPECTION = Source(
+    "pypi", "typing-inspection==0.4.1", "6ae134cc0203c33377d43188d4064e9b357dba58cff3185f22924610e70a9d28"
+)
+FASTQ = Source("npm", "fastq@1.19.1", "42b4c40f6c3f85e08ecb579bb34721281dd699fc78a363614040271b18335813")
+SPLIT2 = Source("npm", "split2@4.2.0", "e0061e7f042fc5ff6dcda8afb66619757d92ab1ff514a28a5904f2ebde27bf54")
+REUSIFY = Source("npm", "reusify@1.1.0", "2460004412100eea8e96b98f14d3dfb4e22a6628654e5431d14f974c6201ca18")
+LIBLMDB = Source(
+    "npm",
+    "lmdb@3.2.6",
+    "8197423cd2d82037856b1921a032b57cbaec298bece3dc2b15cfc51e39bf0a21",
+    "dependencies/lmdb/libraries/liblmdb",
+)
+BOILERPLATE = Source(
+    "npm", "html5-boilerplate@7.3.0", "7c1d7068e5117890075e4603ef57e9405c0e199fecd32d470f103a647a3fe268", "dist"
+)
 
 PROJECTS: tuple[Project, ...] = (
-    Project("itsdangerous", "Python, pip", Source("pypi", "itsdangerous==2.2.0", "e0050c0b7da1eea53ffaf149c0cfbb5c6e2e2b69c4bef22c81fa6eb73e5f6173")),
-    Project("toolz", "Python, pip", Source("pypi", "toolz==1.0.0", "2c86e3d9a04798ac556793bced838816296a2f085017664e4995cb40a1047a02")),
-    Project("humanize", "Python, pip", Source("pypi", "humanize==4.11.0", "e66f36020a2d5a974c504bd2555cf770621dbdbb6d82f94a6857c0b1ea2608be")),
-    Project("pastel", "Python, Poetry", Source("pypi", "pastel==0.2.1", "e6581ac04e973cac858828c6202c1e1e81fee1dc7de7683f3e1ffe0bfd8a573d")),
-    Project("tomlkit", "Python, Poetry", Source("pypi", "tomlkit==0.13.2", "fff5fe59a87295b278abd31bec92c15d9bc4a06885ab12bcea52c71119392e79")),
-    Project("python-dotenv", "Python, pip", Source("pypi", "python-dotenv==1.0.1", "e324ee90a023d808f1959c46bcbc04446a10ced277783dc6ee09987c37ec10ca")),
-    Project("fastq", "JavaScript, npm", Source("npm", "fastq@1.19.1", "42b4c40f6c3f85e08ecb579bb34721281dd699fc78a363614040271b18335813")),
-    Project("split2", "JavaScript, npm", Source("npm", "split2@4.2.0", "e0061e7f042fc5ff6dcda8afb66619757d92ab1ff514a28a5904f2ebde27bf54")),
-    Project("reusify", "JavaScript, npm", Source("npm", "reusify@1.1.0", "2460004412100eea8e96b98f14d3dfb4e22a6628654e5431d14f974c6201ca18")),
+    Project("itsdangerous", "Python, pip", ITSDANGEROUS),
+    Project("humanize", "Python, pip", HUMANIZE),
+    Project("notes-api", "Python, pip, PostgreSQL", "notes-api"),
+    Project("word-count", "Python, Poetry", "word-count"),
+    Project("typing-inspection", "Python, uv", TYPING_INSPECTION),
+    Project("fastq", "JavaScript, npm", FASTQ),
+    Project("reusify", "JavaScript, npm", REUSIFY),
+    Project("visit-counter", "JavaScript, npm, Redis", "visit-counter"),
+    Project("short-links", "JavaScript, pnpm", "short-links"),
+    Project("temperature", "TypeScript, npm", "temperature"),
+    Project("html5-boilerplate", "static site", BOILERPLATE),
+    Project("liblmdb", "C, make", LIBLMDB),
+    Project("rotate", "shell", "rotate", "an image deleted from the registry", meanwhile=breaks.image_deleted),
+    Project("humanize-tag", "Python, pip", HUMANIZE, "a Python that has no image", breaks.no_such_release),
+    Project("humanize-version", "Python, pip", HUMANIZE, "a Python older than the package wants", breaks.older_python),
+    Project("humanize-library", "Python, pip", HUMANIZE, "a system library that no image has", breaks.system_library),
+    Project("split2-mode", "JavaScript, npm", SPLIT2, "a script without its executable bit", breaks.not_executable),
 )

@@ -11,7 +11,7 @@ import tarfile
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from bench.green_upstream import CACHE
+from bench.green_upstream import CACHE, ROOT
 from shared.errors import GreenrunError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from bench.green_projects import Project, Source
 
+PROJECTS = ROOT / "bench" / "projects"
 GIT = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -36,7 +37,7 @@ async def checkout(project: Project, scratch: Path) -> Path:
     """The project's files as its user has them, broken as the table says."""
     folder = scratch / project.name
     if isinstance(project.source, str):
-        shutil.copytree(CACHE.parent / project.source, folder)
+        shutil.copytree(PROJECTS / project.source, folder)
     else:
         archive = await _fetched(project.source)
         with tarfile.open(archive) as packed:

@@ -1,4 +1,4 @@
-"""The world's registries on this machine: the images that `scripts/job-images.sh` has, under their full source names."""
+"""The world's registries on this machine: what `scripts/job-images.sh` has, under the full source names."""
 
 from __future__ import annotations
 

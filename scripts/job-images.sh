@@ -9,8 +9,8 @@ cd "$(dirname "$0")/.."
 HERE=sandbox/images
 LABEL=org.greenrun.workalike=true
 CACHE=${BASES_CACHE:-/var/tmp/greenrun-bases}
-NODES=(20.20.2 22.23.3 24.21.0)
-NPMS=(10.9.9 10.9.9 11.21.2)
+NODES=(22.23.3 24.21.0)
+NPMS=(10.9.9 11.21.2)
 COREPACK=0.35.0
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }

@@ -99,7 +99,7 @@ def detect(view: View) -> Analysis | None:
     dependencies = unique(manifests.dependencies(view))
     framework, said = _framework(view, dependencies, found)
     manager, lockfile = _manager(view)
-    version = versions("python", _pins(view))
+    version = versions("python", _pins(view), manifests.named_releases(view))
     entry_point = view.first(*ENTRY_POINTS)
     runner = _runner(view, framework, dependencies)
     run, install = RUN.get(manager or "", ""), _install(view, manager)
@@ -172,7 +172,9 @@ def _managed(tools: dict[str, object]) -> bool:
 
 def _pins(view: View) -> Iterable[Pin | None]:
     """What says which Python, in the order in which it counts."""
-    yield first_line(view, ".python-version", "python-")
+    file = first_line(view, ".python-version", "python-")
+    # pyenv takes the name of an environment as well, which is nobody else's.
+    yield file if file and re.match(r"v?\d", file.text) else None
     runtime = re.match(r"python-?\s*([\d.]+)", view.text("runtime.txt").strip())
     yield pin(view, "runtime.txt", runtime[1] if runtime else None)
     requires = table(view.toml("Pipfile"), "requires")

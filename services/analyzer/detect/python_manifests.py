@@ -28,6 +28,7 @@ NAMES |= {"environment.yml", "environment.yaml", "pixi.toml"}
 REQUIREMENTS = re.compile(r"(?:.*[-_])?requirements(?:[-_.].*)?\.(?:txt|in)")
 CONDA = re.compile(r"([\w.-]*)(.*)", re.DOTALL)
 READS, ROOTS = Names(NAMES, pattern=REQUIREMENTS), Names(PROJECT)
+CLASSIFIER = re.compile(r"Programming Language :: Python :: (\d+\.\d+)")
 MAX_REQUIREMENT = 2000
 DEVELOPMENT = re.compile(r"dev|test|lint|doc|ci", re.IGNORECASE)
 
@@ -120,6 +121,14 @@ def extras(view: View) -> dict[str, list[str]]:
     value = _argument(view, "extras_require")
     keys = value.keys if isinstance(value, ast.Dict) else ()
     return found | {key.value: [] for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
+
+
+def named_releases(view: View) -> frozenset[str]:
+    """The lines of Python that the project's classifiers name (`3.12`)."""
+    listed = texts(table(view.toml("pyproject.toml"), "project").get("classifiers"))
+    listed += [*texts(table(view.toml("pyproject.toml"), "tool", "poetry").get("classifiers"))]
+    listed += [*setup_py(view, "classifiers"), *view.lines("setup.cfg")]
+    return frozenset(found[1] for line in listed if (found := CLASSIFIER.fullmatch(line.strip())))
 
 
 def conda_python(view: View) -> str | None:
