@@ -1,8 +1,8 @@
 """`make green`: generated pipelines really run, in containers, for real projects; a table of what became of each.
 
 `python -m bench.green [--only NAME]... [--keep FOLDER]`. Everything is embedded: NATS, Chroma, registry, GitLab, and an
-upstream that has the images of `scripts/job-images.sh`. A project is green where its own pipeline passed: compile,
-build of the image, tests, SAST, linter, scan, push. Exit code 1 where one is not, or was not healed of what it was broken with.
+upstream that has the images of `scripts/job-images.sh`. A project is green where all jobs of its own pipeline passed,
+and what it was broken with was healed. Exit code 1 where one is not.
 """
 
 from __future__ import annotations

@@ -43,9 +43,6 @@ class Project:
 
 ITSDANGEROUS = Source("pypi", "itsdangerous==2.2.0", "e0050c0b7da1eea53ffaf149c0cfbb5c6e2e2b69c4bef22c81fa6eb73e5f6173")
 HUMANIZE = Source("pypi", "humanize==4.11.0", "e66f36020a2d5a974c504bd2555cf770621dbdbb6d82f94a6857c0b1ea2608be")
-TYPING_INSPECTION = Source(
-    "pypi", "typing-inspection==0.4.1", "6ae134cc0203c33377d43188d4064e9b357dba58cff3185f22924610e70a9d28"
-)
 FASTQ = Source("npm", "fastq@1.19.1", "42b4c40f6c3f85e08ecb579bb34721281dd699fc78a363614040271b18335813")
 SPLIT2 = Source("npm", "split2@4.2.0", "e0061e7f042fc5ff6dcda8afb66619757d92ab1ff514a28a5904f2ebde27bf54")
 REUSIFY = Source("npm", "reusify@1.1.0", "2460004412100eea8e96b98f14d3dfb4e22a6628654e5431d14f974c6201ca18")
@@ -64,7 +61,7 @@ PROJECTS: tuple[Project, ...] = (
     Project("humanize", "Python, pip", HUMANIZE),
     Project("notes-api", "Python, pip, PostgreSQL", "notes-api"),
     Project("word-count", "Python, Poetry", "word-count"),
-    Project("typing-inspection", "Python, uv", TYPING_INSPECTION),
+    Project("slugs", "Python, uv", "slugs"),
     Project("fastq", "JavaScript, npm", FASTQ),
     Project("reusify", "JavaScript, npm", REUSIFY),
     Project("visit-counter", "JavaScript, npm, Redis", "visit-counter"),

@@ -69,7 +69,8 @@ def _files(root: Path) -> Iterable[str]:
 def pack(root: Path, paths: Sequence[str], archive: Path) -> int:
     """Write the files into an archive; its size in bytes. Links are kept as links."""
     partial = archive.with_suffix(".part")
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as packed:
+    # As little work as deflate can do: an image of some hundred megabytes is not much smaller for more of it.
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1, strict_timestamps=False) as packed:
         for name in paths:
             path = root / name
             if path.is_symlink():

@@ -114,7 +114,7 @@ def detect(view: View) -> Analysis | None:
         commands=Commands(
             install=install,
             test_install=test_install(view, manager, install) if runner else None,
-            test=f"{run}{_TEST[runner]}" if runner else None,
+            test=_test(runner, manager, dependencies) if runner else None,
             lint=_lint(view, run, dependencies),
             start=view.web_command() or _start(view, framework, run, entry_point, dependencies),
         ),
@@ -213,6 +213,13 @@ _TEST = {
     "tox": "tox",
     "nox": "nox",
 }
+
+
+def _test(runner: str, manager: str | None, dependencies: Iterable[Dependency]) -> str:
+    """The command of the tests; uv brings a tool along that its lockfile does not have."""
+    declared = any(dependency.name == runner for dependency in dependencies)
+    with_it = "--with pytest " if manager == "uv" and runner == "pytest" and not declared else ""
+    return f"{RUN.get(manager or '', '')}{with_it}{_TEST[runner]}"
 
 
 def _runner(view: View, framework: str | None, dependencies: Iterable[Dependency]) -> str | None:

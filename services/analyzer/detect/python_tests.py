@@ -29,11 +29,11 @@ ONLY_TOX = re.compile(r"[{}\[\]]|^[\w,-]+:\s")
 
 def test_install(view: View, manager: str | None, install: str | None) -> str | None:
     """The command that installs what the tests need; None where nothing says so, or the install has it already."""
-    if manager != "pip" or install is None:
+    if manager not in {"pip", None}:
         return None
     wanted = _file(view) or _extra(view) or _group(view) or _tox(view)
     # Files of requirements do not bring the package itself, which tests beside `src` cannot import otherwise.
-    itself = " -r " in install and _is_built(view) and bool(view.matching(r"src/[^/]+/__init__\.py"))
+    itself = " -r " in (install or "") and _is_built(view) and bool(view.matching(r"src/[^/]+/__init__\.py"))
     words = [*(wanted or ()), *(["."] if itself and "." not in (wanted or ()) else ())]
     command = f"pip install {' '.join(map(shlex.quote, words))}"
     return command if words and command != install else None

@@ -92,7 +92,8 @@ def release(text: str | None, kind: str, named: Collection[str] = ()) -> str | N
     """A release that satisfies the text: itself where it is exact, else the newest known line that it allows.
 
     Of `named` lines the newest that it allows, where it allows one: a range without an end says nothing of what came
-    after it was written. `kind` is a key of KNOWN. The grammars of npm, Composer, RubyGems, Hex, pub and PEP 440 are read alike.
+    after it was written. `kind` is a key of KNOWN. The grammars of npm, Composer, RubyGems, Hex, pub and PEP 440 are
+    read alike.
     """
     if text is None:
         return None
