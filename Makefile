@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check fmt doctor clean
+.PHONY: help setup demo up green test check fmt doctor clean
 
 BIN := .venv/bin
 
@@ -14,6 +14,10 @@ demo: setup ## show it: a pipeline that is healed, and a second one from the tem
 
 up: setup ## start everything on this machine and keep it running
 	@$(BIN)/greenrun up
+
+green: setup ## generate, commit and really run the pipelines of real projects in containers; a table of what became of each
+	@scripts/engine.sh
+	@$(BIN)/python -m bench.green $(addprefix --only ,$(ONLY))
 
 test: setup ## the whole test suite
 	@scripts/test-tools.sh

@@ -41,7 +41,8 @@ class Project:
     meanwhile: Callable[..., Coroutine[Any, Any, None]] | None = None
 
 
-ITSDANGEROUS = Source("pypi", "itsdangerous==2.2.0", "e0050c0b7da1eea53ffaf149c0cfbb5c6e2e2b69c4bef22c81fa6eb73e5f6173")
+MARKUPSAFE = Source("pypi", "markupsafe==3.0.2", "ee55d3edf80167e48ea11a923c7386f4669df67d7994554387f84e7d8b0a2bf0")
+SQLPARSE = Source("pypi", "sqlparse==0.5.3", "09f67787f56a0b16ecdbde1bfc7f5d9c3371ca683cfeaa8e6ff60b4807ec9272")
 HUMANIZE = Source("pypi", "humanize==4.11.0", "e66f36020a2d5a974c504bd2555cf770621dbdbb6d82f94a6857c0b1ea2608be")
 FASTQ = Source("npm", "fastq@1.19.1", "42b4c40f6c3f85e08ecb579bb34721281dd699fc78a363614040271b18335813")
 SPLIT2 = Source("npm", "split2@4.2.0", "e0061e7f042fc5ff6dcda8afb66619757d92ab1ff514a28a5904f2ebde27bf54")
@@ -57,7 +58,8 @@ BOILERPLATE = Source(
 )
 
 PROJECTS: tuple[Project, ...] = (
-    Project("itsdangerous", "Python, pip", ITSDANGEROUS),
+    Project("markupsafe", "Python, pip", MARKUPSAFE),
+    Project("sqlparse", "Python, pip", SQLPARSE),
     Project("humanize", "Python, pip", HUMANIZE),
     Project("notes-api", "Python, pip, PostgreSQL", "notes-api"),
     Project("word-count", "Python, Poetry", "word-count"),

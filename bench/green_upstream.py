@@ -48,6 +48,11 @@ def names() -> list[str]:
     return [line.removeprefix("# image: ") for line in first]
 
 
+def short(name: str) -> str:
+    """The name under which an engine has the image: Docker Hub's own name is left out."""
+    return name.removeprefix("docker.io/").removeprefix("library/")
+
+
 async def _made() -> None:
     process = await asyncio.create_subprocess_exec(str(ROOT / "scripts" / "job-images.sh"))
     if await process.wait():
@@ -57,7 +62,7 @@ async def _made() -> None:
 async def _pushed(engine: Engine, session: aiohttp.ClientSession, host_port: str, name: str) -> None:
     """The image is there, with the content that the engine has under its short name."""
     reference = parse(name)
-    local = name.removeprefix("docker.io/").removeprefix("library/")
+    local = short(name)
     where = f"{reference.domain}/{reference.repository}"
     wanted = await engine.call("image", "inspect", "--format", "{{.Id}}", local)
     url = f"/v2/{where}/manifests/{reference.tag}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +123,17 @@ def test_dotenv_files_as_gitlab_reads_them() -> None:
 def test_services_are_reached_under_gitlabs_names(image: str, details: dict[str, Any], names: list[str]) -> None:
     """Without registry and tag, the slash as two underscores or a dash; aliases besides."""
     assert service_aliases(image, details) == names
+
+
+def test_jobs_that_save_the_same_cache_at_once_spoil_nothing(tmp_path: Path) -> None:
+    """Each writes its own archive; the last one stays whole."""
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    for name in ("a", "b"):
+        (checkout / name).write_bytes(os.urandom(2_000_000))
+    archive = tmp_path / "cache.zip"
+    with ThreadPoolExecutor() as pool:
+        saved = [pool.submit(pack, checkout, paths, archive) for paths in (["a", "b"], ["a"], ["b", "a"]) * 4]
+    assert all(one.result() > 0 for one in saved)
+    assert zipfile.ZipFile(archive).testzip() is None
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
