@@ -33,7 +33,7 @@ from shared.errors import GreenrunError
 from shared.events import Submission
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from shared.history import Run
 
@@ -80,10 +80,10 @@ class Result:
 
 
 @asynccontextmanager
-async def started(home: Path) -> AsyncIterator[local.Local]:
+async def started(home: Path, images: Sequence[str] = ()) -> AsyncIterator[local.Local]:
     """Everything, with jobs in containers and the work-alikes as the world's registries."""
     async with AsyncExitStack() as stack:
-        source = await stack.enter_async_context(upstream())
+        source = await stack.enter_async_context(upstream(images))
         jobs = local.Jobs(Mode.CONTAINER, RIGHTS, JOBS_AT_ONCE)
         overrides = {**QUICK, "seed_mirror": source}
         yield await stack.enter_async_context(local.start(home, overrides=overrides, jobs=jobs))
@@ -105,10 +105,12 @@ async def run(system: local.Local, project: Project, console: Console) -> Result
         return Result(project, await follow(bus, submitted.run_id, console))
 
 
-async def run_all(projects: Iterable[Project], home: Path, console: Console) -> list[Result]:
-    """All of them, a few at once, in the order of their names."""
+async def run_all(
+    projects: Iterable[Project], home: Path, console: Console, images: Sequence[str] = ()
+) -> list[Result]:
+    """All of them, a few at once, in the order of the list; `images` are the folders that they need, empty for all."""
     slots = asyncio.Semaphore(AT_ONCE)
-    async with started(home) as system:
+    async with started(home, images) as system:
 
         async def one(project: Project) -> Result:
             async with slots:

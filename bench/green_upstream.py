@@ -17,7 +17,7 @@ from shared.ci.references import parse
 from shared.errors import GreenrunError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from sandbox.gitlab.executor_engine import Engine
 
@@ -29,22 +29,24 @@ CACHE = Path(os.environ.get("GREEN_CACHE", "/var/tmp/greenrun-green"))
 
 
 @asynccontextmanager
-async def upstream() -> AsyncIterator[str]:
-    """host:port of a registry that has all of them; it keeps them for the next time."""
+async def upstream(folders: Sequence[str] = ()) -> AsyncIterator[str]:
+    """host:port of a registry that has the images of these folders, of all where there is none; it keeps them."""
     engine = await find_engine()
     if engine is None:
         raise GreenrunError("no container engine answers; scripts/engine.sh starts one")
-    await _made()
+    await _made(folders)
+    wanted = names(folders) if folders else [*names(), *BESIDES]
     async with serve_registry(data=CACHE / "upstream") as registry:
         async with aiohttp.ClientSession(f"http://{registry.host_port}") as session:
-            for name in (*names(), *BESIDES):
+            for name in wanted:
                 await _pushed(engine, session, registry.host_port, name)
         yield registry.host_port
 
 
-def names() -> list[str]:
+def names(folders: Sequence[str] = ("*",)) -> list[str]:
     """The full source name of every image, as the first line of its Dockerfile has it."""
-    first = (path.read_text().splitlines()[0] for path in sorted(IMAGES.glob("*/Dockerfile")))
+    paths = sorted(path for folder in folders for path in IMAGES.glob(f"{folder}/Dockerfile"))
+    first = (path.read_text().splitlines()[0] for path in paths)
     return [line.removeprefix("# image: ") for line in first]
 
 
@@ -53,8 +55,8 @@ def short(name: str) -> str:
     return name.removeprefix("docker.io/").removeprefix("library/")
 
 
-async def _made() -> None:
-    process = await asyncio.create_subprocess_exec(str(ROOT / "scripts" / "job-images.sh"))
+async def _made(folders: Sequence[str]) -> None:
+    process = await asyncio.create_subprocess_exec(str(ROOT / "scripts" / "job-images.sh"), *folders)
     if await process.wait():
         raise GreenrunError("scripts/job-images.sh failed; its last words are above")
 

@@ -43,19 +43,34 @@ def gitlab(
     pass_env: Annotated[
         list[str] | None, typer.Option(help="a variable of this environment that jobs of the shell may see; repeatable")
     ] = None,
+    cap_add: Annotated[
+        list[str] | None, typer.Option(help="a capability that job containers have besides, as SYS_ADMIN; repeatable")
+    ] = None,
+    security_opt: Annotated[
+        list[str] | None, typer.Option(help="a security option of job containers, as seccomp=unconfined; repeatable")
+    ] = None,
 ) -> None:
     """Run the sandbox's GitLab alone until Ctrl-C."""
-    finish(_gitlab(data, token, port, registry, executor, pass_env or []))
+    rights = tuple(cap_add or ()), tuple(security_opt or ())
+    finish(_gitlab(data, token, port, registry, executor, pass_env or [], rights))
 
 
 async def _gitlab(
-    data: Path, token: str, port: int, registry: str | None, executor: ModeName, passed: Sequence[str]
+    data: Path,
+    token: str,
+    port: int,
+    registry: str | None,
+    executor: ModeName,
+    passed: Sequence[str],
+    rights: tuple[tuple[str, ...], tuple[str, ...]],
 ) -> None:
     from sandbox.gitlab.executor import Mode  # noqa: PLC0415 - the embedded parts are an extra
+    from sandbox.gitlab.executor_container import Rights  # noqa: PLC0415
     from sandbox.gitlab.server import serve  # noqa: PLC0415
 
     stop, mode = stop_signal(), Mode(executor)
-    started = serve(port=port, data=data, token=token, registry=registry, executor=mode, passed=passed)
+    given = Rights(*rights)
+    started = serve(port=port, data=data, token=token, registry=registry, executor=mode, passed=passed, rights=given)
     async with AsyncExitStack() as stack:
         try:
             server = await stack.enter_async_context(started)

@@ -102,6 +102,7 @@ have() {
   if there "$image"; then return; fi
   if pulled "$image"; then return; fi
   parent=$(sed -n 's/^FROM //p' "$HERE/$name/Dockerfile")
+  base "$parent"
   for other in "$HERE"/*/; do
     other=$(basename "$other")
     if [ "$(short "$(named "$other")")" = "$parent" ]; then have "$other"; fi
@@ -110,9 +111,21 @@ have() {
   work_alike "$name" "$image"
 }
 
-debian debian:trixie-slim trixie
-debian debian:12-slim bookworm
-debian debian:forky-slim forky
-there python:3.11-slim-bookworm || scripts/bases.sh python:3.11-slim-bookworm
-if (($#)); then names=("$@"); else mapfile -t names < <(cd "$HERE" && printf '%s\n' */Dockerfile | xargs -n 1 dirname); fi
+# What Dockerfiles begin with, and no folder describes.
+base() {
+  case $1 in
+    debian:12-slim) debian "$1" bookworm ;;
+    debian:trixie-slim) debian "$1" trixie ;;
+    debian:forky-slim) debian "$1" forky ;;
+  esac
+}
+
+# The relay beside each job.
+there busybox:stable || scripts/bases.sh busybox:stable
+if (($#)); then
+  names=("$@")
+else
+  mapfile -t names < <(cd "$HERE" && printf '%s\n' */Dockerfile | xargs -n 1 dirname)
+  base debian:12-slim
+fi
 for name in "${names[@]}"; do have "$name"; done
