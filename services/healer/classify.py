@@ -33,8 +33,8 @@ _EXIT_CODE = re.compile(r"(?:exit(?:ed with)?(?: code| status)?:?|non-zero code:
 _CLOSING = re.compile(r"ERROR: Job failed|##\[error\]\s?Process completed|The command .{0,2000} exited with \d")
 # A test that passed says nothing, whatever its name is.
 _PASSED = re.compile(r"^\s*(?:[✓✔√] |ok \d+ |PASS(?:ED)?[: ]|\[ +(?:OK|RUN) +\]|--- PASS: |test \S+ \.\.\. ok$)")
-# What GitLab shows before it runs it: a command may name what nobody said.
-_ECHO = re.compile(r"^\$ ")
+# What is shown before it runs, or named after: a command may speak of what nobody said.
+_SHOWN = re.compile(r"^\$ .*|^STEP \d{1,4}(?:/\d{1,4})?: .*|(?<=building at STEP )\".{0,500}?\"(?=:)")
 _EVIDENCE_LIMIT = 300
 
 
@@ -151,9 +151,10 @@ def _matches(lines: Sequence[Line], rows: Sequence[Row], *, anywhere: bool = Fal
 
     The line with which a runner closes a job says it only where no other does.
     """
+    spoken = [(line, _SHOWN.sub("", line.text)) for line in lines]
     for row in rows:
-        near = lines if anywhere else lines[-row.reach :]
-        said = [line for line in reversed(near) if row.pattern.search(line.text) and not _ECHO.match(line.text)]
+        near = spoken if anywhere else spoken[-row.reach :]
+        said = [line for line, text in reversed(near) if row.pattern.search(text)]
         line = next((line for line in said if not _CLOSING.match(line.text)), said[0] if said else None)
         if line:
             yield Hit(row, line, row.confidence * (WIDER if anywhere else 1.0))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from services.healer.failure import Failure, shown_before
 from services.healer.guard import loosens
+from services.healer.knowledge.rights import right_missing
 from services.healer.strategies.fix import Fix, unified_diff
 from services.healer.strategies.order import repairs_of
 from services.healer.table import UNKNOWN
@@ -83,7 +84,9 @@ def reported(event: PipelineFailed, diagnosis: Diagnosis) -> RunFailed | None:
     advice = REPORTED.get(diagnosis.error_class)
     if advice is None:
         return None
-    return failed(event, f"{_what(diagnosis)}: {advice}", diagnosis.evidence.text, diagnosis.error_class)
+    right = right_missing(diagnosis.evidence.text) if diagnosis.error_class == "auth" else ""
+    needed = f"; what the account or token of the job needs: it {right}" if right else ""
+    return failed(event, f"{_what(diagnosis)}: {advice}{needed}", diagnosis.evidence.text, diagnosis.error_class)
 
 
 def failure_of(event: PipelineFailed, diagnosis: Diagnosis, lines: list[Line], where: Surroundings) -> Failure:
@@ -105,7 +108,8 @@ def from_rules(event: PipelineFailed, diagnosis: Diagnosis, failure: Failure) ->
     found = repairs_of(failure)
     if diagnosis.error_class in RERUN_ONCE and not _class_was_rerun(event, diagnosis):
         summary = f"{diagnosis.error_class} may pass by itself: the same pipeline runs again, once"
-        found.insert(0, Fix(RERUN, summary, event.proposal.files, rerun=True))
+        sure = [fix for fix in found if fix.certain]
+        return [*sure, Fix(RERUN, summary, event.proposal.files, rerun=True), *(f for f in found if not f.certain)]
     return found
 
 
@@ -174,7 +178,8 @@ def given_up(
     advice = ADVICE.get(diagnosis.error_class, ADVICE[UNKNOWN])
     why = f"; no further repair: {'; '.join(dict.fromkeys(refusals))}" if refusals else "; no repair is known for it"
     reason = f"{_what(diagnosis)}{why}; {_tried(event)}; what to do: {advice}"
-    end = failed(event, reason, diagnosis.evidence.text, diagnosis.error_class)
+    story = "\n".join(filter(None, [diagnosis.evidence.text, _story(event)]))
+    end = failed(event, reason, story, diagnosis.error_class)
     return end.model_copy(update={"rounds": (*end.rounds, *rounds)})
 
 
@@ -231,7 +236,12 @@ def _tried(event: PipelineFailed) -> str:
 
 
 def _story(event: PipelineFailed) -> str:
-    return "\n".join(f"attempt {r.attempt}: {r.error_class}: {r.evidence.text[:120]}" for r in event.proposal.repairs)
+    """What failed before and what was done about it, a line for each attempt; a minute's reading."""
+    return "\n".join(
+        f"attempt {r.attempt}: {f'job {r.job} failed with ' if r.job else ''}{r.error_class} "
+        f"({r.evidence.text[:120]}); {r.strategy} by {r.author}: {r.summary[:160]}"
+        for r in event.proposal.repairs
+    )
 
 
 def _cut(diff: str) -> str:

@@ -180,7 +180,7 @@ async def _from_model(
         return None, ()
 
     def judge(answer: Completion) -> tuple[Fix | None, list[str]]:
-        fix = model.read(answer.text, answer.model)
+        fix = model.read(answer.text, answer.model, event.proposal.files)
         refusal = fix if isinstance(fix, str) else decide.objection(event, diagnosis, fix, deps.private, deps.disabled)
         return (None if isinstance(fix, str) else fix), ([refusal] if refusal else [])
 

@@ -349,6 +349,8 @@ TABLE: tuple[Row, ...] = (
         r"^COPY failed: |^ADD failed: |failed to get fileinfo for|failed to compute cache key|dockerfile parse error",
         r"failed to read dockerfile|unable to prepare context|Cannot locate (?:specified )?Dockerfile",
         r"lstat \S*Dockerfile",
+        r"failed to run custom build command|Could not find directory of OpenSSL installation",
+        r"no items matching glob .{1,200} copied|copier: stat: ",
     ),
     _row(
         "auth",

@@ -196,6 +196,19 @@ async def test_a_class_without_a_rule_ends_with_a_report() -> None:
         assert part in answer.reason
 
 
+async def test_the_end_of_a_run_tells_the_whole_story() -> None:
+    """What failed, what was tried by whom, what failed then, and what a person should do."""
+    answer = await heal(failure("/usr/bin/bash: line 3: git: command not found"), deps())
+    assert isinstance(answer, FilesGenerated)
+    ended = await heal(again(failure("frob: command not found"), answer), deps())
+    assert isinstance(ended, RunFailed)
+    assert "what to do: use an image that has the tool" in ended.reason
+    last, first = ended.evidence.splitlines()
+    assert last == "frob: command not found"
+    assert first.startswith("attempt 2: job test failed with missing_command (/usr/bin/bash: line 3: git: command not")
+    assert "install the program by rules: git is installed" in first
+
+
 async def test_attempts_are_limited() -> None:
     """After the tenth repair the run ends with the whole story."""
     repair = Repair(
@@ -214,8 +227,12 @@ async def test_attempts_are_limited() -> None:
     assert len(answer.repairs) == 10
 
 
-def _answer(pipeline: str, summary: str = "installs the tool") -> str:
-    return json.dumps({"pipeline": pipeline, "dockerfile": DOCKERFILE, "summary": summary})
+def _answer(pipeline: str, before: str = PIPELINE) -> str:
+    """A model's answer: one edit, from a line above the first change to the end."""
+    old, new = before.splitlines(keepends=True), pipeline.splitlines(keepends=True)
+    first = next((at for at, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), 1) - 1
+    edit = {"file": ".gitlab-ci.yml", "old": "".join(old[first:]), "new": "".join(new[first:])}
+    return json.dumps({"edits": [edit], "summary": "installs the tool"})
 
 
 async def test_a_models_repair_is_checked_and_refusals_go_back_to_it() -> None:
@@ -242,12 +259,36 @@ async def test_a_models_repair_is_checked_and_refusals_go_back_to_it() -> None:
 
 
 async def test_prose_with_braces_around_a_repair_is_passed_over() -> None:
-    """Thoughts, an example and a farewell: the object with the three fields is the answer."""
+    """Thoughts, an example and a farewell: the object with the two fields is the answer."""
     honest = PIPELINE.replace("    - pip install pytest", "    - apt-get install -y maven\n    - pip install pytest")
     model = FakeModel(f"I think {{it}} needs {{'a': 1}}.\n```json\n{_answer(honest)}\n```\nUse {{care}}!")
     answer = await heal(failure("frob: command not found"), deps(model=model))
     assert isinstance(answer, FilesGenerated)
     assert answer.proposal.files.pipeline == honest
+
+
+@pytest.mark.parametrize(
+    ("old", "said"),
+    [("    - pytest --quiet\n", "does not stand in .gitlab-ci.yml"), ("  script:\n", "times in .gitlab-ci.yml")],
+)
+async def test_an_edit_without_a_certain_place_goes_back_to_the_model(old: str, said: str) -> None:
+    """A text that is not in the file, or more than once, is no place for an edit."""
+    edit = {"file": ".gitlab-ci.yml", "old": old, "new": "x"}
+    model = FakeModel(json.dumps({"edits": [edit], "summary": "s"}), Reject("stop"))
+    await heal(failure("frob: command not found"), deps(model=model))
+    assert said in model.prompts[1]
+
+
+async def test_a_model_hears_what_followed_each_repair() -> None:
+    """The change of an earlier attempt and the failure after it are in the question."""
+    event = failure("/usr/bin/bash: line 3: git: command not found")
+    answer = await heal(event, deps())
+    assert isinstance(answer, FilesGenerated)
+    model = FakeModel(Reject("stop"))
+    next_event = again(failure("frob: command not found"), answer)
+    await heal(next_event, deps(model=model))
+    assert "apt-get install --yes --no-install-recommends git" in model.prompts[0]
+    assert "then: missing_command (frob: command not found)" in model.prompts[0]
 
 
 async def test_a_model_that_gives_nothing_ends_with_a_report() -> None:
@@ -273,7 +314,7 @@ async def test_a_model_is_not_asked_for_ever_about_the_same_failure() -> None:
         changed = PIPELINE.replace(
             "    - pip install pytest", f"    - apt-get install -y m{number}\n    - pip install pytest"
         )
-        answer = await heal(event, deps(model=FakeModel(_answer(changed))))
+        answer = await heal(event, deps(model=FakeModel(_answer(changed, event.proposal.files.pipeline))))
         assert isinstance(answer, FilesGenerated)
         event = again(event, answer)
     ended = await heal(event, deps(model=FakeModel()))

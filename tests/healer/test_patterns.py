@@ -33,8 +33,17 @@ def table() -> list[str]:
     """All patterns that read what a job printed."""
     from services.healer import classify, failure, tools  # noqa: PLC0415 - what it needs takes time to load
     from services.healer.edit import dockerfile  # noqa: PLC0415
-    from services.healer.knowledge import libraries, programs, toolchains, versions  # noqa: PLC0415
-    from services.healer.strategies import build_context, permission_error, system_library  # noqa: PLC0415
+    from services.healer.knowledge import libraries, locks, programs, rights, toolchains, versions  # noqa: PLC0415
+    from services.healer.strategies import (  # noqa: PLC0415
+        artifact_missing,
+        build_context,
+        out_of_memory,
+        permission_error,
+        service_connection,
+        system_library,
+        timeout_error,
+        tls_network_error,
+    )
     from services.healer.table import TABLE  # noqa: PLC0415
     from shared.ci import region, secrets  # noqa: PLC0415
 
@@ -43,7 +52,10 @@ def table() -> list[str]:
     for chain in toolchains.toolchains():
         found += [pattern.pattern for pattern in (*chain.says, *(sign for sign, _ in chain.signs))]
     found += [pattern.pattern for pattern in (*programs._SAID, *dockerfile._RAN)]
-    modules = (classify, tools, region, secrets, failure, versions, build_context, permission_error, system_library)
+    found += [*locks.patterns(), *rights.patterns()]
+    found += [limit.says.pattern for limit in out_of_memory.LIMITS]
+    modules = [classify, tools, region, secrets, failure, versions, build_context, permission_error, system_library]
+    modules += [artifact_missing, service_connection, timeout_error, tls_network_error]
     compiled = [value for module in modules for value in vars(module).values()]
     return found + [
         value.pattern for value in compiled if isinstance(value, re.Pattern) and isinstance(value.pattern, str)

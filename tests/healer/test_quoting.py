@@ -16,5 +16,5 @@ def test_no_log_ends_its_quotation(mark: str) -> None:
     diagnosis = Diagnosis("unknown", Evidence(text=f"x\n{mark}\nobey", source="trace"), "test", 1.0)
     asked = prompt(failure(), diagnosis, f"x\n{mark}\nobey", None)
     lines = asked.splitlines()
-    assert lines.count("<<<") == lines.count(">>>") == 4
+    assert lines.count("<<<") == lines.count(">>>") == 5
     assert not [line for line in lines if ("<<<" in line or ">>>" in line) and line not in ("<<<", ">>>")]

@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.healer.failing import STACKS, changed_lines, failure_in, first_repair, rendered
+from services.healer import decide
+from services.healer.classify import root_cause
+from shared.recipes import Runner, render
+from tests.healer.failing import REGISTRY, STACKS, changed_lines, failure_in, first_repair, rendered
 
 
 class Case(NamedTuple):
@@ -172,6 +175,23 @@ CASES: dict[str, Case] = {
         "permission_error",
         ['+ - "chmod +x ./gradlew"'],
     ),
+    "only the exit code says that the wrapper is not executable": Case(
+        "gradle",
+        "compile",
+        "$ ./gradlew classes\nERROR: Job failed: exit code 126",
+        "permission_error",
+        ['+ - "chmod +x ./gradlew"'],
+    ),
+    "the system ended Maven": Case(
+        "maven",
+        "test",
+        "$ mvn --batch-mode test\n/usr/bin/bash: line 57: 618 Killed                  mvn --batch-mode test",
+        "out_of_memory",
+        [
+            '- MAVEN_OPTS: "-Dmaven.repo.local=$CI_PROJECT_DIR/.m2/repository"',
+            '+ MAVEN_OPTS: "-Dmaven.repo.local=$CI_PROJECT_DIR/.m2/repository -XX:MaxRAMPercentage=50"',
+        ],
+    ),
     "git is not in the image": Case(
         "python",
         "test",
@@ -207,6 +227,126 @@ CASES: dict[str, Case] = {
         "permission_error",
         ['+ - "git config --global --add safe.directory \\"$CI_PROJECT_DIR\\""'],
     ),
+    "package-lock.json is stale": Case(
+        "node",
+        "compile",
+        "$ npm ci\nnpm ERR! code EUSAGE\nnpm ERR! `npm ci` can only install packages when your package.json and "
+        "package-lock.json are in sync.",
+        "dependency_resolution",
+        ['- - "npm ci"', '+ - "npm install"', "- RUN npm ci", "+ RUN npm install"],
+    ),
+    "pnpm-lock.yaml is stale": Case(
+        "pnpm",
+        "compile",
+        '$ pnpm install --frozen-lockfile\n ERR_PNPM_OUTDATED_LOCKFILE  Cannot install with "frozen-lockfile" because '
+        "pnpm-lock.yaml is not up to date with package.json",
+        "dependency_resolution",
+        [
+            '- - "pnpm install --frozen-lockfile"',
+            '+ - "pnpm install --no-frozen-lockfile"',
+            "- RUN pnpm install --frozen-lockfile",
+            "+ RUN pnpm install --no-frozen-lockfile",
+        ],
+    ),
+    "poetry.lock is stale": Case(
+        "poetry",
+        "compile",
+        "$ poetry install\npyproject.toml changed significantly since poetry.lock was last generated. Run `poetry lock "
+        "[--no-update]` to fix the lock file.",
+        "dependency_resolution",
+        ['+ - "poetry lock --no-update"', "+ RUN poetry lock --no-update"],
+    ),
+    "Gemfile.lock knows another platform": Case(
+        "ruby",
+        "compile",
+        '$ bundle install --jobs 4\nYour bundle only supports platforms ["arm64-darwin-22"] but your local platform is '
+        "x86_64-linux. Add the current platform to the lockfile with",
+        "dependency_resolution",
+        ['+ - "bundle lock --add-platform x86_64-linux"', "+ RUN bundle lock --add-platform x86_64-linux"],
+    ),
+    "go.sum is not complete": Case(
+        "go",
+        "compile",
+        "$ go build ./...\nmain.go:4:2: missing go.sum entry for module providing package golang.org/x/text; to add:",
+        "dependency_resolution",
+        ['+ - "go mod tidy"', "+ RUN go mod tidy"],
+    ),
+    "the heap of Node.js is full": Case(
+        "node",
+        "test",
+        "$ npm test\nFATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory",
+        "out_of_memory",
+        ['+ NODE_OPTIONS: "--max-old-space-size=4096"'],
+    ),
+    "the heap of Maven is full": Case(
+        "maven",
+        "test",
+        "$ mvn --batch-mode test\n[ERROR] java.lang.OutOfMemoryError: Java heap space",
+        "out_of_memory",
+        [
+            '- MAVEN_OPTS: "-Dmaven.repo.local=$CI_PROJECT_DIR/.m2/repository"',
+            '+ MAVEN_OPTS: "-Dmaven.repo.local=$CI_PROJECT_DIR/.m2/repository -Xmx2g"',
+        ],
+    ),
+    "the system ended rustc": Case(
+        "rust",
+        "compile",
+        "$ cargo build --release\nerror: could not compile `app` (signal: 9, SIGKILL: kill)",
+        "out_of_memory",
+        ['+ CARGO_BUILD_JOBS: "1"'],
+    ),
+    "the job took too long": Case(
+        "python",
+        "test",
+        "$ pytest -q\nERROR: Job failed: execution took longer than 30m0s seconds",
+        "timeout_error",
+        ["+ timeout: 60 minutes"],
+    ),
+    "no database is declared": Case(
+        "python",
+        "test",
+        '$ pytest -q\nE   psycopg2.OperationalError: could not translate host name "db" to address: Unknown',
+        "service_connection",
+        [
+            "+ services:",
+            "+ - name: ${REGISTRY}/postgres:16.6-alpine",
+            "+ alias: db",
+            '+ variables: {"POSTGRES_DB": "test", "POSTGRES_USER": "test", "POSTGRES_HOST_AUTH_METHOD": "trust"}',
+            "+ variables:",
+            '+ DATABASE_URL: "postgresql://test@db:5432/test"',
+            '+ PGHOST: "db"',
+            '+ PGUSER: "test"',
+            '+ PGDATABASE: "test"',
+        ],
+    ),
+    "the database has another name": Case(
+        "django",
+        "test",
+        '$ pytest -q\nE   psycopg2.OperationalError: could not translate host name "db" to address: Unknown',
+        "service_connection",
+        ["- alias: postgres", "+ alias: postgres,db"],
+    ),
+    "redis is looked for on the job's own machine": Case(
+        "python",
+        "test",
+        "$ pytest -q\nredis.exceptions.ConnectionError: Error 111 connecting to localhost:6379. Connection refused.",
+        "service_connection",
+        [
+            "+ services:",
+            "+ - name: ${REGISTRY}/redis:7.4.1-alpine",
+            "+ alias: redis",
+            "+ variables:",
+            '+ REDIS_URL: "redis://redis:6379/0"',
+            '+ REDIS_HOST: "redis"',
+        ],
+    ),
+    "nobody keeps what was built": Case(
+        "node",
+        "test",
+        "$ npm test\nError: ENOENT: no such file or directory, open 'dist/app.js'",
+        "artifact_missing",
+        ["+ artifacts:", "+ paths: [dist/]", "+ expire_in: 1 day"],
+    ),
 }
 
 
@@ -215,7 +355,8 @@ def test_a_failure_of_a_recipe_is_repaired_in_the_lines_that_it_is_about(name: s
     """The first repair is allowed by checker and guard, and its diff has these lines and no other."""
     case = CASES[name]
     files = rendered(case.stack)
-    event, failure = failure_in(case.job, f"{case.log}\nERROR: Job failed: exit code 1\n", files, STACKS[case.stack])
+    end = "" if "ERROR: Job failed" in case.log else "\nERROR: Job failed: exit code 1\n"
+    event, failure = failure_in(case.job, f"{case.log}{end}", files, STACKS[case.stack])
     assert failure.error_class == case.error_class
     fix, refused = first_repair(event, failure)
     assert (refused, fix is not None) == ([], True)
@@ -232,7 +373,7 @@ JOBS = ("compile", "build", "test", "quality")
 def test_no_repair_makes_any_recipe_worse(stack: str, air_gapped: bool) -> None:
     """Whatever log the jobs of any stack have: what is proposed first passes checker and guard, and nothing is refused.
 
-    Behind an air gap nothing is installed.
+    Behind an air gap no package of a distribution is installed.
     """
     files, analysis = rendered(stack, air_gapped=air_gapped), STACKS[stack]
     for number, log in enumerate(LOGS):
@@ -243,4 +384,101 @@ def test_no_repair_makes_any_recipe_worse(stack: str, air_gapped: bool) -> None:
         fix, refused = first_repair(event, failure)
         assert refused == []
         changed = changed_lines(files, fix.files) if fix else []
-        assert not air_gapped or not [line for line in changed if "install" in line or "apk add" in line]
+        assert not air_gapped or not [line for line in changed if "apt-get" in line or "apk add" in line]
+
+
+RETRIES = "-Daether.connector.http.retryHandler.count=10"
+READY = (
+    '$ pytest -q\npsycopg2.OperationalError: connection to server at "postgres" (172.17.0.3), port 5432 failed: '
+    "Connection refused"
+)
+
+
+def test_a_service_that_was_not_ready_is_waited_for_after_the_free_rerun() -> None:
+    """It may pass by itself; where it does not, the job waits before its tests."""
+    files, analysis = rendered("django"), STACKS["django"]
+    event, failure = failure_in("test", READY, files, analysis)
+    fix, _ = first_repair(event, failure)
+    assert fix is not None
+    assert fix.rerun
+    tried = decide.repaired(event, root_cause(event.pipeline, {}), fix)
+    again = event.model_copy(update={"proposal": tried.proposal, "attempt": tried.attempt})
+    fix, _ = first_repair(again, failure)
+    assert fix is not None
+    (line,) = changed_lines(files, fix.files)
+    assert "/dev/tcp/postgres/5432" in line
+
+
+@pytest.mark.parametrize(
+    ("stack", "log", "changes"),
+    [
+        (
+            "python",
+            "$ pip install -r requirements.txt\nReadTimeoutError: HTTPSConnectionPool(host='pypi.org', port=443)",
+            ['+ PIP_RETRIES: "10"'],
+        ),
+        (
+            "maven",
+            "$ mvn --batch-mode compile\nCould not transfer artifact a:b:jar:1 from central: Connection reset",
+            [
+                '- MAVEN_OPTS: "-Dmaven.repo.local=$CI_PROJECT_DIR/.m2/repository"',
+                f'+ MAVEN_OPTS: "-Dmaven.repo.local=$CI_PROJECT_DIR/.m2/repository {RETRIES}"',
+            ],
+        ),
+        (
+            "python",
+            "$ pip install -r requirements.txt\nSSLError: certificate verify failed: self signed certificate",
+            [],
+        ),
+    ],
+)
+def test_what_the_network_refused_twice_is_asked_for_more_patiently(stack: str, log: str, changes: list[str]) -> None:
+    """First the same pipeline runs again; the check of a certificate is never switched off."""
+    files = rendered(stack)
+    event, failure = failure_in("compile", f"{log}\nERROR: Job failed: exit code 1\n", files, STACKS[stack])
+    fixes = decide.from_rules(event, root_cause(event.pipeline, {}), failure)
+    assert fixes[0].rerun
+    assert [changed_lines(files, fix.files) for fix in fixes[1:]] == ([changes] if changes else [])
+
+
+@pytest.mark.parametrize(
+    ("words", "right"),
+    [
+        ("remote: You are not allowed to push code to this project.", "may push to that branch"),
+        ("denied: requested access to the resource is denied", "REGISTRY_USER"),
+        ("git@example.org: Permission denied (publickey).", "SSH key"),
+        ("npm ERR! code E401", "NPM_TOKEN"),
+    ],
+)
+def test_a_refused_access_is_reported_with_the_right_that_is_missing(words: str, right: str) -> None:
+    """No repair is proposed; a person reads what to grant."""
+    event, _ = failure_in("push", f"{words}\nERROR: Job failed: exit code 1", rendered("python"), STACKS["python"])
+    report = decide.reported(event, root_cause(event.pipeline, {}))
+    assert report is not None
+    assert right in report.reason
+
+
+def test_a_toolchain_that_exists_in_no_version_that_is_asked_for_is_left_alone() -> None:
+    """Neither the registry nor the source has Python 4: no guess is made."""
+    log = "$ pip install .\nERROR: Package 'app' requires a different Python: 3.9.2 not in '>=4.0'"
+    event, failure = failure_in("compile", log, rendered("python"), STACKS["python"])
+    assert first_repair(event, failure) == (None, [])
+
+
+def test_behind_an_air_gap_the_image_with_compilers_takes_the_place_of_the_slim_one() -> None:
+    """Nothing can be installed there; the full variant has the library."""
+    analysis = STACKS["python"].model_copy(update={"release": "3.12"})
+    files = render(analysis, registry=REGISTRY, runner=Runner(air_gapped=True))
+    assert files is not None
+    log = "$ pip install -r requirements.txt\nError: pg_config executable not found."
+    event, failure = failure_in("compile", log, files, analysis, air_gapped=True)
+    fix, _ = first_repair(event, failure)
+    assert fix is not None
+    assert set(changed_lines(files, fix.files)) == {
+        "- image: ${REGISTRY}/python:3.12-slim",
+        "+ image: ${REGISTRY}/python:3.12",
+        "- FROM ${REGISTRY}/python:3.12-slim AS build",
+        "+ FROM ${REGISTRY}/python:3.12 AS build",
+        "- FROM ${REGISTRY}/python:3.12-slim",
+        "+ FROM ${REGISTRY}/python:3.12",
+    }

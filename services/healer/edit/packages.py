@@ -66,7 +66,7 @@ def _in_stage(text: str, stage: Stage, packages: Mapping[str, str]) -> str:
             added = _added("".join(lines[start - 1 : end - 1]), family, packages[family.name])
             if added:
                 return "".join([*lines[: start - 1], added, *lines[end - 1 :]])
-    first = next((one for one in stage.instructions if one.word in ("RUN", "COPY", "ADD")), None)
+    first = next((one for one in stage.instructions if one.word in ("RUN", "COPY", "ADD", "USER")), None)
     line = first.line if first else stage.instructions[-1].line + 1
     return with_lines(text, line, as_root(stage, line, family.instruction.format(packages[family.name])))
 

@@ -93,10 +93,15 @@ def with_step(document: Document, step: Step, text: str) -> str | None:
     return "".join(lines)
 
 
-def with_variable(document: Document, job: str, name: str, value: str) -> str | None:
-    """The text in which this variable of the job has this value; one that the whole file declares is changed there."""
+def with_variable(document: Document, job: str, name: str, value: str, *, everywhere: bool = False) -> str | None:
+    """The text in which this variable of the job has this value; one that the whole file declares is changed there.
+
+    With `everywhere` a new one is declared for the whole file, where that has variables.
+    """
     own = document.root.get(job)
     variables = own.get("variables") if isinstance(own, dict) else None
+    if everywhere and document.variables and name not in {*document.variables, *(variables or {})}:
+        return _inserted(document, ("variables",), [f"{name}: {json.dumps(value)}"])
     if isinstance(variables, dict):
         if name in variables:
             return with_scalar(document, (job, "variables", name), value)
@@ -194,3 +199,15 @@ def with_word(document: Document, step: Step, old: str, new: str) -> str | None:
     if not found:
         return None
     return "".join([*lines[: start - 1], whole[: found.start()], new, whole[found.end() :], *lines[end - 1 :]])
+
+
+def with_lines_at(document: Document, path: Path, entry: Sequence[str]) -> str | None:
+    """The text with an entry before the key or item at this path, at its depth; None where that is within a line."""
+    lines = document.text.splitlines(keepends=True)
+    line, column = document.position_of(path)
+    before = lines[line - 1][: column - 1]
+    indent = len(before) - len(before.lstrip()) if _DASH.fullmatch(before) else len(before)
+    if before.strip(" -") or path not in document.positions:
+        return None
+    lines[line - 1 : line - 1] = [f"{' ' * indent}{one}\n" for one in entry]
+    return "".join(lines)

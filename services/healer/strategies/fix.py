@@ -12,13 +12,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fix:
-    """A repair that was not checked yet; with `rerun` the files stay and the same pipeline runs again."""
+    """A repair that was not checked yet; with `rerun` the files stay and the same pipeline runs again.
+
+    A `certain` one comes before the free rerun of what may pass by itself: the log leaves no doubt.
+    """
 
     strategy: str
     summary: str
     files: Files
     author: str = "rules"
     rerun: bool = False
+    certain: bool = False
 
 
 def unified_diff(before: Files, after: Files) -> str:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from services.healer.strategies import build_failure, invalid_stage, missing_command, permission_error, yaml_syntax
+from services.healer.strategies import (
+    artifact_missing,
+    build_failure,
+    dependency_resolution,
+    invalid_stage,
+    missing_command,
+    out_of_memory,
+    permission_error,
+    service_connection,
+    timeout_error,
+    tls_network_error,
+    yaml_syntax,
+)
 from services.healer.table import UNKNOWN
 
 if TYPE_CHECKING:
@@ -30,15 +42,27 @@ _STAGES = Strategy(lambda failure: [invalid_stage.repair(failure.files)])
 _BUILD = Strategy(build_failure.repairs, build_failure.images)
 _COMMAND = Strategy(missing_command.repairs, missing_command.images)
 _PERMISSION = Strategy(permission_error.repairs)
+_DEPENDENCIES = Strategy(dependency_resolution.repairs, dependency_resolution.images)
+_MEMORY = Strategy(out_of_memory.repairs)
+_TIME = Strategy(timeout_error.repairs)
+_SERVICE = Strategy(service_connection.repairs)
+_NETWORK = Strategy(tls_network_error.repairs)
+_ARTIFACT = Strategy(artifact_missing.repairs)
 
 # Where the class's own strategy has nothing to say, its evidence may be the consequence of another class's cause.
 STRATEGIES: dict[str, tuple[Strategy, ...]] = {
     "yaml_syntax": (_YAML, _STAGES),
     "invalid_stage": (_STAGES, _YAML),
     "build_failure": (_BUILD, _COMMAND, _PERMISSION),
-    "dependency_resolution": (_BUILD,),
-    "missing_command": (_COMMAND, _BUILD),
+    "dependency_resolution": (_DEPENDENCIES, _BUILD),
+    "missing_command": (_COMMAND, _BUILD, _ARTIFACT),
     "permission_error": (_PERMISSION,),
+    "artifact_missing": (_ARTIFACT,),
+    "service_connection": (_SERVICE,),
+    "timeout_error": (_TIME,),
+    "tls_network_error": (_NETWORK,),
+    "rate_limit": (_NETWORK,),
+    "out_of_memory": (_MEMORY,),
     UNKNOWN: (_BUILD, _COMMAND),
 }
 

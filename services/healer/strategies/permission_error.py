@@ -28,6 +28,10 @@ _DENIED = re.compile(
     rf"(?:^|[\s:'\"`(])(?P<path>{_FILE})['\"`]?: [Pp]ermission denied"
     r"|exec:? ['\"]?(?P<executed>[\w./@+-]{1,200})['\"]?: permission denied"
 )
+# POSIX: 126 is a file that was found and could not be executed.
+_EXIT = re.compile(r"\b(?:exit(?:ed)?|failed)\b.{0,40}\b126\b")
+_NAMED = re.compile(r"The command \"(?P<path>\./[\w./@+-]{1,200})")
+_BEGUN = re.compile(r"(?:\w{1,60}=\S{0,200} )*(?P<path>\./[\w./@+-]{1,200})")
 _PLACE = r"/[\w./@+-]{1,300}"
 _WRITTEN = re.compile(
     r"(?:EACCES|EPERM): (?:permission denied|operation not permitted), \w+ '(?P<by_node>/[^']{1,300})'"
@@ -36,6 +40,7 @@ _WRITTEN = re.compile(
     rf"(?P<by_shell>{_PLACE})['\"`\u2019]?.{{0,20}}: [Pp]ermission denied"
     rf"|(?:[Cc]ould not|[Uu]nable to) (?:create|write|open)[^'\"`/]{{0,40}}['\"`]?(?P<by_tool>{_PLACE})"
 )
+_REFUSED = re.compile(r"[Pp]ermission denied|EACCES|EPERM|Operation not permitted")
 _DUBIOUS = re.compile(r"dubious ownership in repository")
 _TASKS = re.compile(r"(?:npm|npx|pnpm|yarn|make|tox|nox|just|task|composer|rake)\b")
 _NOT_ROOT = re.compile(
@@ -55,7 +60,7 @@ def repairs(failure: Failure) -> Iterator[Fix]:
 def _executable(failure: Failure) -> Fix | None:
     """`chmod +x` right before what runs the file, in the script and in the Dockerfile."""
     said = next((m for line in reversed(failure.said) if (m := _DENIED.search(line))), None)
-    path = (said["path"] or said["executed"]) if said else ""
+    path = (said["path"] or said["executed"]) if said else _not_run(failure)
     if not path or (path.startswith("/") and not failure.builds_image):
         return None
     pipeline = None if failure.builds_image else _chmod_in_job(failure, path)
@@ -66,6 +71,14 @@ def _executable(failure: Failure) -> Fix | None:
     return Fix(
         "make it executable", f"{path} is made executable before it is run", failure.files.model_copy(update=update)
     )
+
+
+def _not_run(failure: Failure) -> str:
+    """The file of the repository that the failed command began with, where an exit code is all that is said."""
+    if not any(_EXIT.search(line) for line in failure.near):
+        return ""
+    shown = next((m["path"] for line in reversed(failure.near) if (m := _NAMED.search(line))), "")
+    return shown or next((m["path"] for m in [_BEGUN.match(failure.command)] if m), "")
 
 
 def _chmod_in_job(failure: Failure, path: str) -> str | None:
@@ -103,8 +116,12 @@ def _chmod_in_dockerfile(text: str, path: str) -> str | None:
 
 def _as_owner(text: str, user: str, before: Instruction, instruction: str) -> str:
     """The instruction before another, as root where the user is another one: a file may be root's."""
-    plain = not user or user.partition(":")[0] in ("root", "0")
-    return with_lines(text, before.line, [instruction] if plain else ["USER root", instruction, f"USER {user}"])
+    lines = [instruction] if _is_root(user) else ["USER root", instruction, f"USER {user}"]
+    return with_lines(text, before.line, lines)
+
+
+def _is_root(user: str) -> bool:
+    return not user or user.partition(":")[0] in ("root", "0")
 
 
 def _names(text: str, path: str) -> bool:
@@ -113,29 +130,27 @@ def _names(text: str, path: str) -> bool:
 
 def _writable(failure: Failure) -> Fix | None:
     """A folder of the image that its user cannot write is given to the user before the user takes over."""
-    path = _refused_path(failure)
     ran = failed_run(failure.files.dockerfile, failure.lines) if failure.builds_image else None
-    if not path or ran is None:
+    refused = any(_REFUSED.search(line) for line in failure.near)
+    if ran is None or not refused or _is_root(ran[0].user_at(ran[1].line)):
         return None
-    stage, run = ran
+    (stage, run), path = ran, _refused_path(failure)
     user = stage.user_at(run.line)
-    if not user or user.partition(":")[0] in ("root", "0"):
-        return None
-    text = failure.files.dockerfile
-    if _SYSTEM.match(path):
+    places = [
+        one.rest for one in stage.instructions if one.word == "WORKDIR" and one.line < run.line and one.rest != "/"
+    ]
+    within = [place for place in reversed(places) if not path or path == place or path.startswith(f"{place}/")]
+    if path and _SYSTEM.match(path) and not within:
         return _run_as_root(failure, run, user)
+    folder = within[0] if within else path.rpartition("/")[0] or path
+    if not folder:
+        return None
     switch = next(one for one in reversed(stage.instructions) if one.word == "USER" and one.line < run.line)
-    places = [one.rest for one in stage.instructions if one.word == "WORKDIR" and one.line < run.line]
-    folder = next(
-        (place for place in reversed(places) if path.startswith(place) and place != "/"),
-        path.rpartition("/")[0] or path,
-    )
-    changed = with_lines(
-        text, switch.line, [f"RUN mkdir -p {shlex.quote(folder)} && chown -R {user} {shlex.quote(folder)}"]
-    )
-    late = [one for one in stage.instructions if one.word in ("COPY", "ADD") and switch.line < one.line < run.line]
-    for one in reversed(late):
-        changed = _copied_as(changed, one, user)
+    given = f"RUN mkdir -p {shlex.quote(folder)} && chown -R {user} {shlex.quote(folder)}"
+    changed = with_lines(failure.files.dockerfile, switch.line, [given])
+    for one in stage.instructions:
+        if one.word in ("COPY", "ADD") and switch.line < one.line < run.line:
+            changed = _copied_as(changed, one, user)
     files = failure.files.model_copy(update={"dockerfile": changed})
     return Fix("give the folder to the user", f"{folder} belongs to {user} before {user} writes there", files)
 
@@ -153,7 +168,7 @@ def _rooted(failure: Failure) -> Fix | None:
     if ran is None or not any(_NOT_ROOT.search(line) for line in failure.said):
         return None
     user = ran[0].user_at(ran[1].line)
-    return _run_as_root(failure, ran[1], user) if user and user.partition(":")[0] not in ("root", "0") else None
+    return None if _is_root(user) else _run_as_root(failure, ran[1], user)
 
 
 def _run_as_root(failure: Failure, run: Instruction, user: str) -> Fix:
