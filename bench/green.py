@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 2
 JOBS_AT_ONCE = 4
+# Of the table in a log, in characters.
+WIDTH = 160
 # Buildah mounts and changes roots: what the runner of a team that builds with it allows as well.
 RIGHTS = Rights(security_opt=("seccomp=unconfined",), cap_add=("SYS_ADMIN",))
 QUICK: dict[str, Any] = {
@@ -120,7 +122,12 @@ async def run_all(
                     await _show_traces(system, result, console)
                 return result
 
-        return list(await asyncio.gather(*map(one, projects)))
+        # One that cannot even begin keeps no other from its end.
+        ended = await asyncio.gather(*map(one, projects), return_exceptions=True)
+    for error in ended:
+        if isinstance(error, BaseException):
+            raise error
+    return [result for result in ended if isinstance(result, Result)]
 
 
 async def _show_traces(system: local.Local, result: Result, console: Console) -> None:
@@ -144,7 +151,7 @@ def table(results: Iterable[Result]) -> Table:
 
 async def main(names: list[str], keep: Path | None) -> int:
     """The exit code: 0 where all are green."""
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH)
     if await find_engine() is None:
         raise GreenrunError("no container engine answers; scripts/engine.sh starts one")
     wanted = [project for project in PROJECTS if not names or project.name in names]
