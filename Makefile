@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check fmt audit chart images containers e2e env modelfile doctor clean
+.PHONY: help setup demo up green test check fmt audit chart images containers e2e env modelfile doctor clean
 
 BIN := .venv/bin
 
@@ -19,6 +19,10 @@ images: setup ## build the images, print their sizes, write build/sbom
 	@scripts/engine.sh
 	@scripts/bases.sh python:3.11-slim-bookworm
 	@$(BIN)/python -m scripts.images
+
+green: setup ## generate, commit and really run the pipelines of real projects in containers; a table of what became of each
+	@scripts/engine.sh
+	@$(BIN)/python -m bench.green $(addprefix --only ,$(ONLY))
 
 test: setup ## the whole test suite
 	@scripts/test-tools.sh

@@ -86,7 +86,7 @@ async def measure(runs: int) -> None:
     """All stages, a line for each, then the log."""
     async with AsyncExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="greenrun-bench-")))
-        parts = local.Parts(home, stack, dict.fromkeys(local.PORTS, 0), lambda _: None)
+        parts = local.Parts(home, stack, dict.fromkeys(local.PORTS, 0), lambda _: None, local.CHECKED)
         values = await parts.start({"log_level": "ERROR"})
         bus = await stack.enter_async_context(Bus.connect(CommonSettings(**values), "bench"))
         await bus.provision()

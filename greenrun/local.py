@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from greenrun import child, embedded
 from greenrun.exits import WrongCall, why
+from sandbox.gitlab.executor import JOBS_AT_ONCE, Mode
+from sandbox.gitlab.executor_container import NO_RIGHTS, Rights
 from sandbox.gitlab.server import serve as serve_gitlab
 from sandbox.registry import serve_registry, serve_upstream
 from shared import logging
@@ -40,6 +42,18 @@ PORTS = {"nats": 4222, "chroma": 8000, "registry": 5001, "upstream": 5002, "gitl
 STATE_FILE = "up.json"
 LOCK_FILE = "up.lock"
 LAST_PORT = 65535
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """How the jobs of the embedded GitLab run: in which mode, with which rights, how many of them together."""
+
+    executor: Mode = Mode.CHECK
+    rights: Rights = NO_RIGHTS
+    at_once: int = JOBS_AT_ONCE
+
+
+CHECKED = Jobs()
 
 
 @dataclass(frozen=True)
@@ -80,16 +94,17 @@ async def start(
     fixed_ports: bool = False,
     processes: bool = False,
     progress: Callable[[str], None] = lambda _: None,
+    jobs: Jobs = CHECKED,
 ) -> AsyncIterator[Local]:
     """The whole system, ready to take submissions; all of it ends with the context.
 
     A part that `overrides` or the environment already name (GITLAB_URL, NEXUS_REGISTRY, CHROMADB_HOST, NATS_URL) is
-    used as it is and not embedded. `own` has what only one NATS user is told, by its name. `progress` is called with
-    the name of each part once it is up.
+    used as it is and not embedded; with a `seed_mirror` of its own the registry has no upstream besides. `own` has what
+    only one NATS user is told, by its name. `progress` is called with the name of each part once it is up.
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(_held(home))
-        parts = Parts(home, stack, PORTS if fixed_ports else dict.fromkeys(PORTS, 0), progress)
+        parts = Parts(home, stack, PORTS if fixed_ports else dict.fromkeys(PORTS, 0), progress, jobs)
         values = await parts.start(overrides or {})
         own = own or {}
         logging.configure(CommonSettings(**values))
@@ -128,9 +143,15 @@ class Parts:
     """Starts the embedded parts one by one and collects what the services must know about them."""
 
     def __init__(
-        self, home: Path, stack: AsyncExitStack, ports: Mapping[str, int], progress: Callable[[str], None]
+        self,
+        home: Path,
+        stack: AsyncExitStack,
+        ports: Mapping[str, int],
+        progress: Callable[[str], None],
+        jobs: Jobs,
     ) -> None:
         """Nothing is started yet."""
+        self._jobs = jobs
         self._home = home
         self._stack = stack
         self._ports = ports
@@ -168,10 +189,12 @@ class Parts:
         where = f"{embedded.LOOPBACK}:{port}"
         return self._up("ChromaDB", where, chromadb_host=embedded.LOOPBACK, chromadb_port=port)
 
-    async def _registry(self, _values: Mapping[str, Any]) -> dict[str, Any]:
+    async def _registry(self, values: Mapping[str, Any]) -> dict[str, Any]:
         registry = await self._stack.enter_async_context(
             serve_registry(data=self._home / "registry", port=embedded.free_port(self._ports["registry"]))
         )
+        if "seed_mirror" in values:
+            return self._up("registry", registry.host_port, nexus_registry=registry.host_port)
         upstream = await self._stack.enter_async_context(
             serve_upstream(
                 data=self._home / "upstream",
@@ -193,6 +216,9 @@ class Parts:
                 data=data,
                 token=token,
                 registry=values.get("nexus_registry") or os.environ.get("NEXUS_REGISTRY"),
+                executor=self._jobs.executor,
+                rights=self._jobs.rights,
+                jobs_at_once=self._jobs.at_once,
             )
         )
         return self._up("GitLab", self.gitlab.url, gitlab_url=self.gitlab.url, gitlab_token=token)

@@ -52,16 +52,23 @@ def gitlab(
     pass_env: Annotated[
         list[str] | None, typer.Option(help="a variable of this environment that jobs of the shell may see; repeatable")
     ] = None,
+    cap_add: Annotated[
+        list[str] | None, typer.Option(help="a capability that job containers have besides, as SYS_ADMIN; repeatable")
+    ] = None,
+    security_opt: Annotated[
+        list[str] | None, typer.Option(help="a security option of job containers, as seccomp=unconfined; repeatable")
+    ] = None,
 ) -> None:
     """Run the sandbox's GitLab alone until Ctrl-C."""
     from sandbox.gitlab.executor import Mode  # noqa: PLC0415 - the embedded parts are an extra
+    from sandbox.gitlab.executor_container import Rights  # noqa: PLC0415
     from sandbox.gitlab.server import serve  # noqa: PLC0415
 
     token, mode = token or _token_of_the_services(), Mode(executor)
     passed = pass_env or []
-    server = serve(
-        data=data, token=token, registry=registry, port=port, host=host, url=url, executor=mode, passed=passed
-    )
+    rights = Rights(tuple(cap_add or ()), tuple(security_opt or ()))
+    jobs: dict[str, Any] = {"registry": registry, "executor": mode, "passed": passed, "rights": rights}
+    server = serve(data=data, token=token, port=port, host=host, url=url, **jobs)
     finish(_until_stopped(server, "GitLab", lambda it: f"at {it.url}, its data in {data}, jobs: {mode}", port, data))
 
 

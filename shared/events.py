@@ -124,10 +124,14 @@ class Dependency(Fact):
 
 
 class Commands(Fact):
-    """The shell command for each purpose; None where the repository shows none."""
+    """The shell command for each purpose; None where the repository shows none.
+
+    `test_install` is for what only the tests need, where `install` does not bring it.
+    """
 
     install: str | None = None
     build: str | None = None
+    test_install: str | None = None
     test: str | None = None
     lint: str | None = None
     start: str | None = None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.gitlab.artifacts import Artifacts
 from sandbox.gitlab.checks import Checks
-from sandbox.gitlab.executor_container import Containers
+from sandbox.gitlab.executor_container import NO_RIGHTS, Containers, Rights
 from sandbox.gitlab.executor_files import Caches
 from sandbox.gitlab.executor_local import Folders, Local
 from sandbox.gitlab.executor_order import COMPLETED, STOPPED
@@ -51,7 +51,7 @@ class Settings:
 
     `registry` is host:port, None where there is none to ask; `data` is where builds, caches and artifacts lie;
     `passed` are variables of this machine's environment that jobs of the mode `shell` may see. Of all pipelines
-    together `jobs_at_once` jobs run; the others are pending.
+    together `jobs_at_once` jobs run; the others are pending. `rights` are those of job containers.
     """
 
     registry: str | None = None
@@ -59,6 +59,7 @@ class Settings:
     data: Path = Path("executor")
     passed: tuple[str, ...] = ()
     jobs_at_once: int = JOBS_AT_ONCE
+    rights: Rights = NO_RIGHTS
 
 
 class Executor:
@@ -93,7 +94,7 @@ class Executor:
             case Mode.SHELL:
                 return Local(folders, Shell(given.registry, given.passed).place, SHELL_LINE)
             case Mode.CONTAINER:
-                return Local(folders, Containers().place, "")
+                return Local(folders, Containers(given.registry, given.rights).place, "")
 
     async def run(
         self,

@@ -2,76 +2,47 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import shutil
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from sandbox.gitlab import executor_process
 from sandbox.gitlab import executor_trace as trace
+from sandbox.gitlab.executor_engine import EngineFailed, find_engine
 from sandbox.gitlab.executor_local import NotPrepared
+from sandbox.gitlab.executor_network import LOOPBACK, network, service
 from sandbox.gitlab.executor_script import DETECT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
+    from sandbox.gitlab.executor_engine import Engine
     from sandbox.gitlab.executor_local import Output
     from sandbox.gitlab.executor_records import Work
 
-ENGINES = ("docker", "podman")
-ENGINE_SECONDS = 300.0
-CLIENT = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "XDG_RUNTIME_DIR")
 NO_ENGINE = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
 NO_IMAGE = "no image specified and no default image provided"
+# When a container that never ran was started, as the engine has it.
+NEVER = "0001-01-01"
 
 
-class EngineFailed(Exception):  # noqa: N818 - what happened
-    """The engine exited with an error; the text is its own last line."""
+@dataclass(frozen=True)
+class Rights:
+    """What job containers may do beyond the engine's default: the runner's `cap_add` and `security_opt`."""
+
+    cap_add: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()
+
+    def options(self) -> list[str]:
+        """The engine's own options."""
+        capabilities = [word for one in self.cap_add for word in ("--cap-add", one)]
+        return [*capabilities, *(word for one in self.security_opt for word in ("--security-opt", one))]
 
 
-class Engine:
-    """The command line of one container engine."""
-
-    def __init__(self, program: str) -> None:
-        """`docker` or `podman`, or the path of one."""
-        self.program = program
-        self.environment = {name: os.environ[name] for name in CLIENT if name in os.environ}
-
-    async def call(self, *arguments: str) -> str:
-        """What it prints; EngineFailed where it exits with an error."""
-        process = await asyncio.create_subprocess_exec(
-            *(self.program, *arguments),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=self.environment,
-        )
-        try:
-            out, err = await asyncio.wait_for(process.communicate(), ENGINE_SECONDS)
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode:
-            lines = err.decode(errors="replace").strip().splitlines()
-            raise EngineFailed(lines[-1] if lines else f"{self.program} exited with {process.returncode}")
-        return out.decode(errors="replace").strip()
-
-
-async def find_engine() -> Engine | None:
-    """An engine that answers; None where there is none."""
-    for program in ENGINES:
-        if shutil.which(program):
-            engine = Engine(program)
-            try:
-                await engine.call("version", "--format", "{{.Server.Version}}")
-            except (EngineFailed, OSError, TimeoutError):
-                continue
-            return engine
-    return None
+NO_RIGHTS = Rights()
 
 
 @dataclass(frozen=True)
@@ -82,18 +53,31 @@ class ContainerPlace:
     work: Work
     folder: Path
     directory: str
-    network: str | None
+    options: tuple[str, ...]
 
     async def run(self, text: str, output: Output) -> int:
         """The exit code of the script in a container that is gone afterwards, also where the job is cancelled."""
         name = f"greenrun-job-{self.work.ticket.id}-{os.urandom(4).hex()}"
-        argv = [self.engine.program, "run", "--rm", "-i", "--name", name, "--workdir", self.directory]
-        argv += [*self._mounts(), *(["--network", self.network] if self.network else [])]
-        argv += [*self._image(), "sh", "-c", DETECT]
+        options = ["--interactive", "--name", name, "--workdir", self.directory, *self._mounts(), *self.options]
+        argv = [self.engine.program, "start", "--attach", "--interactive", name]
         try:
-            return await executor_process.run(argv, output, stdin=text.encode(), environment=self.engine.environment)
+            await self.engine.call("create", *options, *self._image(), "sh", "-c", DETECT)
+            code = await executor_process.run(argv, output, stdin=text.encode(), environment=self.engine.environment)
+            refusal = await self._never_started(name) if code else ""
+        except (EngineFailed, TimeoutError) as error:
+            code, refusal = 1, str(error) or "context deadline exceeded"
         finally:
-            await _removed(self.engine, name)
+            await self.engine.removed(name)
+        if refusal:
+            await self.work.say(trace.end("step_script") + trace.system_failure(refusal))
+            raise NotPrepared
+        return code
+
+    async def _never_started(self, name: str) -> str:
+        """The engine's own words where nothing of the image ran; empty where something did."""
+        shown = await self.engine.call("inspect", "--format", "{{.State.StartedAt}} {{.State.Error}}", name)
+        started, _, error = shown.partition(" ")
+        return error or "the container did not start" if started.startswith(NEVER) else ""
 
     def _mounts(self) -> list[str]:
         pairs = {"checkout": self.directory, "checkout.tmp": f"{self.directory}.tmp"}
@@ -112,8 +96,10 @@ class ContainerPlace:
 class Containers:
     """Makes the places of the jobs of one pipeline."""
 
-    def __init__(self, engine: Engine | None = None) -> None:
-        """With an engine, else the first one that answers when a job begins."""
+    def __init__(self, registry: str | None = None, rights: Rights = NO_RIGHTS, engine: Engine | None = None) -> None:
+        """With an engine, else the first one that answers when a job begins; `registry` is host:port."""
+        self._registry = registry
+        self._rights = rights
         self._engine = engine
 
     @asynccontextmanager
@@ -128,13 +114,35 @@ class Containers:
         await work.say(trace.begin("prepare_executor", 'Preparing the "docker" executor'))
         await work.say(f"{trace.CLEAR}Using Docker executor with image {work.job.image} ...{trace.RESET}\n")
         async with AsyncExitStack() as stack:
-            network = await _services(engine, work, stack)
+            joined = await self._surroundings(engine, work, stack)
             await _pull(engine, work, work.job.image)
             await work.say(trace.end("prepare_executor"))
             where = f"Running on runner-sandbox-project-{work.ticket.project}-concurrent-0 via {engine.program}...\n"
             await work.say(trace.section("prepare_script", "Preparing environment", where))
             directory = f"/builds/{work.job.variables.get('CI_PROJECT_PATH', 'project')}"
-            yield ContainerPlace(engine, work, folder, directory, network)
+            yield ContainerPlace(engine, work, folder, directory, (*joined, *self._rights.options()))
+
+    async def _surroundings(self, engine: Engine, work: Work, stack: AsyncExitStack) -> Sequence[str]:
+        """The job's network with all that it has to find there, as the engine's options; none where it needs none."""
+        ports = _on_loopback(self._registry, urlsplit(work.job.variables.get("CI_SERVER_URL", "")).netloc)
+        if not (ports or work.job.services):
+            return ()
+        try:
+            around = await network(engine, work, ports, stack)
+            for image, details in zip(work.job.services, work.job.service_details, strict=True):
+                await work.say(f"{trace.CLEAR}Starting service {image} ...{trace.RESET}\n")
+                await _pull(engine, work, image)
+                await service(engine, work, around, image, details, stack)
+        except (EngineFailed, OSError, TimeoutError) as error:
+            await work.say(trace.end("prepare_executor") + trace.system_failure(str(error)))
+            raise NotPrepared from error
+        return ("--network", around.joined)
+
+
+def _on_loopback(*addresses: str | None) -> list[int]:
+    """The ports of those addresses (host:port) that lie on this machine's loopback."""
+    pairs = (address.rpartition(":") for address in addresses if address)
+    return sorted({int(port) for host, _, port in pairs if host in {LOOPBACK, "localhost"} and port.isdecimal()})
 
 
 async def _pull(engine: Engine, work: Work, image: str) -> None:
@@ -148,64 +156,3 @@ async def _pull(engine: Engine, work: Work, image: str) -> None:
     digests = "{{if .RepoDigests}}{{index .RepoDigests 0}}{{else}}{{.Id}}{{end}}"
     named = await engine.call("image", "inspect", "--format", digests, image)
     await work.say(trace.pulled(image, named.rpartition("@")[2]))
-
-
-async def _services(engine: Engine, work: Work, stack: AsyncExitStack) -> str | None:
-    """A network with the services of the job under their names; None where it has none."""
-    if not work.job.services:
-        return None
-    network = f"greenrun-net-{work.ticket.id}-{os.urandom(4).hex()}"
-    try:
-        await engine.call("network", "create", network)
-        stack.push_async_callback(_call_quietly, engine, "network", "rm", network)
-        for image, details in zip(work.job.services, work.job.service_details, strict=True):
-            await work.say(f"{trace.CLEAR}Starting service {image} ...{trace.RESET}\n")
-            await _pull(engine, work, image)
-            await _service(engine, work, network, image, details, stack)
-    except EngineFailed as error:
-        await work.say(trace.end("prepare_executor") + trace.system_failure(str(error)))
-        raise NotPrepared from error
-    return network
-
-
-async def _service(
-    engine: Engine, work: Work, network: str, image: str, details: Mapping[str, Any], stack: AsyncExitStack
-) -> None:
-    name = f"greenrun-service-{work.ticket.id}-{os.urandom(4).hex()}"
-    aliases = [word for alias in service_aliases(image, details) for word in ("--network-alias", alias)]
-    variables = {**work.job.variables, **(details.get("variables") or {})}
-    given = [word for key, value in variables.items() for word in ("--env", f"{key}={value}")]
-    entrypoint = [str(one) for one in details.get("entrypoint") or ()]
-    command = [*entrypoint[1:], *map(str, details.get("command") or ())]
-    behind = ["--entrypoint", entrypoint[0]] if entrypoint else []
-    stack.push_async_callback(_removed, engine, name)
-    options = ["--detach", "--name", name, "--network", network, *aliases, *given, *behind]
-    await engine.call("run", *options, image, *command)
-    if await engine.call("inspect", "--format", "{{.State.Running}}", name) != "true":
-        logs = await engine.call("logs", name)
-        await work.say(trace.warning(f"Service {image} probably didn't start properly.\n\n{logs}"))
-
-
-def service_aliases(image: str, details: Mapping[str, Any]) -> list[str]:
-    """The names under which a service is reached: its alias, else two that follow from the image's name."""
-    if details.get("alias"):
-        return str(details["alias"]).replace(",", " ").split()
-    name = image.partition("@")[0]
-    host, slash, path = name.partition("/")
-    plain = path if slash and ("." in host or ":" in host) else name
-    plain = plain.partition(":")[0]
-    return list(dict.fromkeys([plain.replace("/", "__"), plain.replace("/", "-")]))
-
-
-async def _removed(engine: Engine, name: str) -> None:
-    await _call_quietly(engine, "rm", "--force", "--volumes", name)
-
-
-async def _call_quietly(engine: Engine, *arguments: str) -> None:
-    """Clean up also while the job is being cancelled; an error of it changes nothing."""
-    task = asyncio.ensure_future(asyncio.gather(engine.call(*arguments), return_exceptions=True))
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise

@@ -68,8 +68,10 @@ def _files(root: Path) -> Iterable[str]:
 
 def pack(root: Path, paths: Sequence[str], archive: Path) -> int:
     """Write the files into an archive; its size in bytes. Links are kept as links."""
-    partial = archive.with_suffix(".part")
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as packed:
+    # Jobs that run together save the same cache: each writes a file of its own, and the last one stays.
+    partial = archive.with_suffix(f".{os.urandom(4).hex()}.part")
+    # As little work as deflate can do: an image of some hundred megabytes is not much smaller for more of it.
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1, strict_timestamps=False) as packed:
         for name in paths:
             path = root / name
             if path.is_symlink():

@@ -13,7 +13,8 @@ from aiohttp import web
 
 from sandbox.gitlab import pages, pages_code
 from sandbox.gitlab.access import DEVELOPER
-from sandbox.gitlab.executor import Mode, Settings
+from sandbox.gitlab.executor import JOBS_AT_ONCE, Mode, Settings
+from sandbox.gitlab.executor_container import NO_RIGHTS, Rights
 from sandbox.gitlab.forge import Forge
 from sandbox.gitlab.pages_render import not_found
 from sandbox.gitlab.refusals import NotFound, Unauthorized
@@ -69,11 +70,14 @@ async def serve(
     url: str | None = None,
     executor: Mode = Mode.CHECK,
     passed: Sequence[str] = (),
+    rights: Rights = NO_RIGHTS,
+    jobs_at_once: int = JOBS_AT_ONCE,
 ) -> AsyncIterator[GitLabServer]:
     """The server, listening until the context closes; what it knows stays in `data`.
 
     `url` is what its links begin with, where others do not reach it at host and port (GitLab's external_url).
-    `executor` is how jobs run; `passed` are variables of this environment that jobs of the mode `shell` may see.
+    `executor` is how jobs run; `passed` are variables of this environment that jobs of the mode `shell` may see,
+    `rights` what job containers may do, `jobs_at_once` how many jobs of all pipelines run together.
     """
     data.mkdir(parents=True, exist_ok=True)
     app = web.Application(client_max_size=MAX_BODY, middlewares=[*MIDDLEWARES, not_found])
@@ -85,7 +89,7 @@ async def serve(
     # The address is part of every link, so the socket is bound before the application is built.
     sock = _bound(host, port)
     base_url = (url or f"http://{host}:{sock.getsockname()[1]}").rstrip("/")
-    settings = Settings(registry, executor, data.resolve() / "executor", tuple(passed))
+    settings = Settings(registry, executor, data.resolve() / "executor", tuple(passed), jobs_at_once, rights)
     forge = Forge(data, base_url, token, settings)
     app[FORGE] = forge
     await runner.setup()

@@ -117,7 +117,7 @@ def _pipeline(analysis: Analysis, recipe: Mapping[str, Any], commands: Commands,
         "cache": recipe["cache"],
         "prepare": [line for line in (recipe.get("tool"), commands.install or recipe["install"]) if line],
         "compile": _filled([commands.build] if commands.build else jobs["compile"], run),
-        **_tests(analysis, commands.test, recipe),
+        **_tests(analysis, commands, recipe),
         **_services(analysis, short),
         "sast": jobs["sast"],
         "sast_report": _below(analysis, recipe["sast_report"]) if recipe.get("sast_report") else None,
@@ -177,9 +177,9 @@ def _one_line_each(commands: Commands) -> Commands:
     return Commands.model_validate(lines)
 
 
-def _tests(analysis: Analysis, command: str | None, recipe: Mapping[str, Any]) -> dict[str, Any]:
+def _tests(analysis: Analysis, commands: Commands, recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The lines of the test job and the reports that they leave, if any."""
-    run, junit = recipe.get("run", ""), recipe.get("junit")
+    command, run, junit = commands.test, recipe.get("run", ""), recipe.get("junit")
     report = _report(analysis, command, recipe) if command else None
     if command is None:
         lines = _filled(recipe["jobs"]["test"], run)
@@ -190,8 +190,9 @@ def _tests(analysis: Analysis, command: str | None, recipe: Mapping[str, Any]) -
         tools = [line for name, line in report.get("install", {}).items() if name not in declared]
         lines, junit = [*tools, command + report["option"]], report.get("junit", junit)
     coverage = report.get("coverage") if report else None
+    needed = [commands.test_install] if command and commands.test_install else []
     return {
-        "test": lines,
+        "test": [*needed, *lines],
         "junit": _below(analysis, junit) if junit else None,
         "coverage": {**coverage, "path": _below(analysis, coverage["path"])} if coverage else None,
     }

@@ -55,6 +55,86 @@ def test_languages_are_counted_without_what_others_wrote() -> None:
     assert (found.ports, found.existing) == ((8080,), ("Dockerfile",))
 
 
+_TOX = "[testenv]\ndeps =\n    {{[base]deps}}\n    py38: six\n    pytest\n    sh >= 2, <3\ncommands = pytest\n"
+_BUILT = '[build-system]\nrequires = ["hatchling"]\n[project]\nname = "x"\n'
+TESTS_NEED: dict[str, tuple[dict[str, str], str | None]] = {
+    "a file for tests before one for development": (
+        {"requirements/tests.txt": "pytest\n", "requirements/tests.in": "pytest\n", "requirements/dev.txt": ""},
+        "pip install -r requirements/tests.txt",
+    ),
+    "a file beside the tests": ({"tests/requirements.txt": "pytest\n"}, "pip install -r tests/requirements.txt"),
+    "a file for development": ({"requirements-dev.txt": "pytest\n"}, "pip install -r requirements-dev.txt"),
+    "an extra": (
+        {"pyproject.toml": f"{_BUILT}[project.optional-dependencies]\ndocs = []\ntests = ['pytest']\n"},
+        "pip install '.[tests]'",
+    ),
+    "an extra of setup.cfg": (
+        {"setup.py": "", "setup.cfg": "[options.extras_require]\ntest =\n  pytest\n"},
+        "pip install '.[test]'",
+    ),
+    "an extra of setup.py": (
+        {"setup.py": "setup(extras_require={'test': ['pytest'], 'docs': DOCS})"},
+        "pip install '.[test]'",
+    ),
+    "a group": (
+        {"pyproject.toml": f"{_BUILT}[dependency-groups]\ntest = ['pytest>=8', 'freezegun']\n"},
+        "pip install 'pytest>=8' freezegun",
+    ),
+    "what tox says without conditions": (
+        {"tox.ini": _TOX.format(), "setup.py": ""},
+        "pip install pytest 'sh >= 2, <3'",
+    ),
+    "the package itself where its requirements do not bring it": (
+        {"requirements.txt": "pytest\n", "src/x/__init__.py": "", "setup.py": ""},
+        "pip install .",
+    ),
+    "nothing": ({"setup.py": "", "test.txt": "not about packages\n"}, None),
+}
+
+
+@pytest.mark.parametrize("name", list(TESTS_NEED))
+def test_what_the_tests_of_a_package_need_is_found(name: str) -> None:
+    """Where the project says it, in the order of how surely it is about tests."""
+    files, expected = TESTS_NEED[name]
+    assert analyzed({**files, "tests/test_x.py": ""}).commands.test_install == expected
+
+
+def test_of_a_range_without_an_end_the_newest_python_is_taken_that_the_project_names() -> None:
+    """It was never tried on what came out after it; where it names none, the newest."""
+    pyproject = "[project]\nrequires-python = '>=3.9'\nclassifiers = [{}]\n"
+    named = ", ".join(f"'Programming Language :: Python :: {line}'" for line in ("3", "3.8", "3.11", "3.12"))
+    assert analyzed({"pyproject.toml": pyproject.format(named)}).release == "3.12"
+    assert analyzed({"pyproject.toml": pyproject.format("")}).release == KNOWN["python"][0]
+    assert analyzed({"pyproject.toml": pyproject.format(named), ".python-version": "3.13\n"}).release == "3.13"
+
+
+def test_the_name_of_a_pyenv_environment_is_no_version() -> None:
+    """What pyproject.toml asks for counts then."""
+    found = analyzed({".python-version": "shop\n", "pyproject.toml": "[project]\nrequires-python = '<3.13'\n"})
+    assert (found.version, found.release) == ("<3.13", "3.12")
+
+
+def test_make_tests_where_the_makefile_has_a_target_for_it() -> None:
+    """A variable of that name is none."""
+    with_target = analyzed({"main.c": "", "Makefile": "all: a\ncheck: all\n\t./a\n"})
+    assert (with_target.commands.test, with_target.has_tests) == ("make check", True)
+    assert analyzed({"main.c": "", "Makefile": "all: a\ntest := 1\n"}).commands.test is None
+
+
+def test_shell_scripts_that_are_tests_are_run() -> None:
+    """Each by itself; what they share is none of them."""
+    found = analyzed({"run.sh": "", "tests/test_b.sh": "", "tests/test_a.sh": "", "tests/common.sh": ""})
+    assert found.commands.test == "bash tests/test_a.sh && bash tests/test_b.sh"
+
+
+def test_uv_brings_a_test_tool_that_its_lockfile_does_not_have() -> None:
+    """One that is declared is taken from there."""
+    files = {"uv.lock": "", "tests/test_x.py": ""}
+    assert analyzed({**files, "pyproject.toml": "[project]\n"}).commands.test == "uv run --with pytest pytest"
+    declared = "[project]\n[dependency-groups]\ndev = ['pytest']\n"
+    assert analyzed({**files, "pyproject.toml": declared}).commands.test == "uv run pytest"
+
+
 def test_a_monorepo_has_its_projects() -> None:
     """Each with its own analysis, under its own folder; what is vendored or deep is nobody's project."""
     files = {

@@ -161,6 +161,13 @@ CASES: dict[str, Case] = {
         "build_failure",
         [f"+ RUN {APT} libffi-dev gcc libc6-dev {CLEAN}"],
     ),
+    "a script that npm runs is not executable": Case(
+        "node",
+        "test",
+        "$ npm test\n> app@1.0.0 test\n> ./scripts/test.sh\n\nsh: 1: ./scripts/test.sh: Permission denied",
+        "permission_error",
+        ['+ - "chmod +x ./scripts/test.sh"'],
+    ),
     "the wrapper is not executable": Case(
         "gradle",
         "compile",

@@ -32,6 +32,7 @@ INNOCENT = (
     ("====== 12 passed in 0.10s ======", "unknown"),
     ("✔ 10 tests passed", "unknown"),
     ("0 errors, 0 warnings", "unknown"),
+    ("Checking cache for a1b2...\nWARNING: file does not exist\nFailed to extract cache", "unknown"),
 )
 
 

@@ -224,6 +224,22 @@ def test_a_test_tool_that_the_repository_declares_is_not_installed_again() -> No
     assert "junit.xml" in script(rendered(rspec.model_copy(update={"dependencies": formatter})), "test")[0]
 
 
+def test_what_only_the_tests_need_is_installed_before_them_and_nowhere_else() -> None:
+    """The image that runs has none of it."""
+    commands = Commands(install="pip install .", test_install="pip install '.[tests]'", test="pytest")
+    files = rendered(Analysis(language="python", commands=commands, dependencies=(Dependency(name="pytest"),)))
+    assert script(files, "test")[0] == "pip install '.[tests]'"
+    assert [job for job in ("compile", "quality") if "[tests]" in "".join(script(files, job))] == []
+    assert "[tests]" not in files.dockerfile
+
+
+def test_an_image_keeps_its_health_check_whoever_builds_it() -> None:
+    """Buildah writes OCI images unless told otherwise, which have none."""
+    for privileged in (False, True):
+        files = rendered(FLASK, "buildah", privileged=privileged)
+        assert "--format docker" in "".join(script(files, "build"))
+
+
 def test_what_the_tests_need_stands_beside_them() -> None:
     """The databases and brokers that the analyzer names, from the registry, and where they are found."""
     analysis = FLASK.model_copy(update={"services": tuple(sorted(load("services")))})

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.gitlab.executor import Mode
-from sandbox.gitlab.executor_container import Engine, EngineFailed, find_engine
+from sandbox.gitlab.executor_engine import Engine, EngineFailed, find_engine
 from sandbox.gitlab.server import serve
 from sandbox.registry import serve_registry
 from tests.engine import require
@@ -22,7 +22,23 @@ from tests.engine import require
 from .test_shell import Shell
 
 BUSYBOX = shutil.which("busybox")
-APPLETS = ("sh", "cat", "echo", "env", "grep", "httpd", "ls", "mkdir", "nc", "sleep", "test", "touch", "true", "wget")
+APPLETS = (
+    "sh",
+    "cat",
+    "echo",
+    "env",
+    "grep",
+    "httpd",
+    "id",
+    "ls",
+    "mkdir",
+    "nc",
+    "sleep",
+    "test",
+    "touch",
+    "true",
+    "wget",
+)
 
 
 @pytest.fixture
@@ -49,16 +65,20 @@ async def containers(engine: Engine, tmp_path: Path) -> AsyncIterator[Shell]:
         image = f"{registry.host_port}/tools/box:1"
         archive = tmp_path / "box.tar"
         _image(archive)
+        by_a_user = f"{registry.host_port}/tools/box:user"
         await engine.call("import", str(archive), image)
+        await engine.call("import", "--change", "USER 1000", str(archive), by_a_user)
         try:
-            await engine.call("push", image)
-            await engine.call("rmi", image)
+            for name in (image, by_a_user):
+                await engine.call("push", name)
+                await engine.call("rmi", name)
             data = tmp_path / "gitlab"
             mode, host = Mode.CONTAINER, registry.host_port
             async with serve(data=data, token="t", executor=mode, registry=host) as server:
                 yield Shell(server)
         finally:
-            await asyncio.gather(engine.call("rmi", "--force", image), return_exceptions=True)
+            removals = [engine.call("rmi", "--force", name) for name in (image, by_a_user)]
+            await asyncio.gather(*removals, return_exceptions=True)
 
 
 def _image(path: Path) -> None:
@@ -115,6 +135,93 @@ a:
     assert jobs["a"]["status"] == "success", trace
     assert "from the service" in trace
     await _gone(jobs["a"]["id"])
+
+
+async def test_a_registry_on_loopback_is_called_the_same_inside(containers: Shell) -> None:
+    """A job asks the registry by the name that its image has, and GitLab by its own."""
+    jobs = await containers.run(
+        """
+a:
+  image: "$CI_REGISTRY/tools/box:1"
+  script:
+    - wget -q -O - http://$CI_REGISTRY/v2/tools/box/tags/list
+    - wget -q -O - $CI_API_V4_URL/version || echo answered
+"""
+    )
+    trace = containers.trace(jobs["a"])
+    assert jobs["a"]["status"] == "success", trace
+    assert '"name":"tools/box"' in trace.replace(" ", "")
+    assert "401 Unauthorized" in trace
+
+
+async def test_a_service_is_waited_for(containers: Shell) -> None:
+    """Until it listens on its port; the job's first line finds it."""
+    jobs = await containers.run(
+        """
+a:
+  image: "$CI_REGISTRY/tools/box:1"
+  services:
+    - name: "$CI_REGISTRY/tools/box:1"
+      alias: web
+      entrypoint: [sh, -c]
+      command: ["sleep 1; exec httpd -f -p 8000 -h /www"]
+      variables: {HEALTHCHECK_TCP_PORT: "8000"}
+  script: [wget -q -O - http://web:8000/]
+"""
+    )
+    trace = containers.trace(jobs["a"])
+    assert jobs["a"]["status"] == "success", trace
+    assert "probably didn't start" not in trace
+
+
+async def test_a_service_that_ends_is_told_and_the_job_goes_on(containers: Shell) -> None:
+    """A warning with what the service said, as the runner has it."""
+    jobs = await containers.run(
+        """
+a:
+  image: "$CI_REGISTRY/tools/box:1"
+  services:
+    - name: "$CI_REGISTRY/tools/box:1"
+      alias: db
+      entrypoint: [sh, -c]
+      command: ["echo no data; exit 3"]
+      variables: {HEALTHCHECK_TCP_PORT: "5432"}
+  script: [echo on]
+"""
+    )
+    trace = containers.trace(jobs["a"])
+    assert jobs["a"]["status"] == "success", trace
+    assert "probably didn't start properly" in trace
+    assert "no data" in trace
+
+
+async def test_a_script_that_ends_with_the_engines_own_code_failed_by_itself(containers: Shell) -> None:
+    """Buildah ends with 125, as `docker run` does where it cannot start a container."""
+    jobs = await containers.run(
+        """
+default: {image: "$CI_REGISTRY/tools/box:1"}
+own: {script: [exit 125]}
+none: {image: {name: "$CI_REGISTRY/tools/box:1", entrypoint: [/nowhere]}, script: [echo x]}
+"""
+    )
+    assert (jobs["own"]["failure_reason"], jobs["none"]["failure_reason"]) == (
+        "script_failure",
+        "runner_system_failure",
+    )
+    assert "/nowhere" in containers.trace(jobs["none"])
+
+
+async def test_an_image_with_a_user_of_its_own_writes_into_the_checkout(containers: Shell) -> None:
+    """The runner leaves the checkout open to every user."""
+    jobs = await containers.run(
+        """
+a: {image: "$CI_REGISTRY/tools/box:user", script: [id -u, echo x >> README.md, mkdir out, touch out/y]}
+""",
+        README__md=b"x",
+    )
+    trace = containers.trace(jobs["a"])
+    assert jobs["a"]["status"] == "success", trace
+    assert "\n1000\n" in trace
 
 
 async def test_an_image_that_is_not_there_fails_in_the_engines_words(containers: Shell) -> None:

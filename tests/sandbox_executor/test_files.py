@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.gitlab.executor_container import service_aliases
 from sandbox.gitlab.executor_environment import parse_dotenv
 from sandbox.gitlab.executor_files import cache_key, found, pack, unpack
+from sandbox.gitlab.executor_network import service_aliases
 from sandbox.gitlab.trace_mask import Mask
 
 
@@ -115,9 +117,23 @@ def test_dotenv_files_as_gitlab_reads_them() -> None:
         ("postgres:16", {}, ["postgres"]),
         ("reg.example:5001/docker.io/library/redis:7", {}, ["docker.io__library__redis", "docker.io-library-redis"]),
         ("tutum/wordpress", {}, ["tutum__wordpress", "tutum-wordpress"]),
-        ("postgres:16", {"alias": "db,pg"}, ["db", "pg"]),
+        ("postgres:16", {"alias": "db,pg"}, ["postgres", "db", "pg"]),
     ],
 )
 def test_services_are_reached_under_gitlabs_names(image: str, details: dict[str, Any], names: list[str]) -> None:
-    """Without registry and tag, the slash as two underscores or a dash; an alias instead of both."""
+    """Without registry and tag, the slash as two underscores or a dash; aliases besides."""
     assert service_aliases(image, details) == names
+
+
+def test_jobs_that_save_the_same_cache_at_once_spoil_nothing(tmp_path: Path) -> None:
+    """Each writes its own archive; the last one stays whole."""
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    for name in ("a", "b"):
+        (checkout / name).write_bytes(os.urandom(2_000_000))
+    archive = tmp_path / "cache.zip"
+    with ThreadPoolExecutor() as pool:
+        saved = [pool.submit(pack, checkout, paths, archive) for paths in (["a", "b"], ["a"], ["b", "a"]) * 4]
+    assert all(one.result() > 0 for one in saved)
+    assert zipfile.ZipFile(archive).testzip() is None
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []

@@ -43,7 +43,7 @@ TOOLS: dict[str, tuple[str, Commands]] = {
 }
 # These belong to C and C++ alone; a Makefile and Bazel's files are everybody's.
 OWN = frozenset({"CMakeLists.txt", "meson.build", "xmake.lua", "premake5.lua", "configure.ac"})
-NAMES = frozenset({*OWN, "conanfile.txt", "vcpkg.json", "Makefile"})
+NAMES = frozenset({*OWN, "conanfile.txt", "vcpkg.json", "Makefile", "makefile", "GNUmakefile"})
 FRAMEWORKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"find_package\s*\(\s*Qt[56]?\b", re.IGNORECASE), "qt"),
     (re.compile(r"find_package\s*\(\s*Drogon\b", re.IGNORECASE), "drogon"),
@@ -52,6 +52,9 @@ FRAMEWORKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"find_package\s*\(\s*Pistache\b", re.IGNORECASE), "pistache"),
     (re.compile(r"find_package\s*\(\s*wxWidgets\b", re.IGNORECASE), "wxwidgets"),
 )
+MAKEFILES = ("GNUmakefile", "makefile", "Makefile")  # the order in which make looks for them
+# A target, not a variable that is set (`test := …`).
+TESTS = re.compile(r"^(test|check|tests)\s*::?(?![=:])", re.MULTILINE)
 STANDARD = re.compile(r"CMAKE_CXX_STANDARD\s+(\d+)")
 
 
@@ -62,12 +65,15 @@ def detect(view: View) -> Analysis | None:
         return None
     manifest = view.first(*TOOLS)
     manager, commands = TOOLS.get(manifest or "", (None, Commands()))
+    if manager == "make" and (target := TESTS.search(view.script(view.first(*MAKEFILES) or ""))):
+        commands = commands.model_copy(update={"test": f"make {target[1]}"})
     text = view.script("CMakeLists.txt")
     language = "cpp" if plus and (plus >= plain or not view.ending("c")) else "c"
     framework, said = _framework(view, text)
     standard = STANDARD.search(text)
     found = pin(view, "CMakeLists.txt", standard[1]) if standard else None
     tests = bool(re.search(r"enable_testing|add_test\s*\(", text) or view.matching(r"tests?/.*\.(?:c|cc|cpp)"))
+    tests |= manager == "make" and commands.test is not None
     return Analysis(
         language=language,
         framework=framework,

@@ -9,7 +9,7 @@ from services.analyzer.detect.releases import Pin, release, settled
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from services.analyzer.detect.view import View
     from shared.events import Analysis, Dependency, Evidence
@@ -68,12 +68,15 @@ class Versions:
     evidence: tuple[Evidence, ...]
 
 
-def versions(kind: str, pins: Iterable[Pin | None]) -> Versions:
-    """What the pins say, the first of them first; `kind` is a key of `releases.KNOWN`."""
+def versions(kind: str, pins: Iterable[Pin | None], named: Collection[str] = ()) -> Versions:
+    """What the pins say, the first of them first; `kind` is a key of `releases.KNOWN`.
+
+    `named` are the lines that the project says it works with: of those that a range allows, one of them is taken.
+    """
     chosen, doubts = settled(pins)
     fields = {
         "version": chosen.text if chosen else None,
-        "release": release(chosen.text, kind) if chosen else None,
+        "release": release(chosen.text, kind, named) if chosen else None,
         "doubts": doubts,
     }
     return Versions(fields, (chosen.evidence,) if chosen else ())

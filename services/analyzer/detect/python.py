@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from services.analyzer.detect import python_manifests as manifests
 from services.analyzer.detect.project import Ecosystem, framework_of, some, unique, versions
+from services.analyzer.detect.python_tests import test_install
 from services.analyzer.detect.releases import first_line, pin, tool
 from services.analyzer.detect.view import table
 from shared.events import Analysis, Commands, Dependency, Evidence
@@ -98,10 +99,10 @@ def detect(view: View) -> Analysis | None:
     dependencies = unique(manifests.dependencies(view))
     framework, said = _framework(view, dependencies, found)
     manager, lockfile = _manager(view)
-    version = versions("python", _pins(view))
+    version = versions("python", _pins(view), manifests.named_releases(view))
     entry_point = view.first(*ENTRY_POINTS)
     runner = _runner(view, framework, dependencies)
-    run = RUN.get(manager or "", "")
+    run, install = RUN.get(manager or "", ""), _install(view, manager)
     return Analysis(
         language="python",
         framework=framework,
@@ -111,8 +112,9 @@ def detect(view: View) -> Analysis | None:
         build_tool=_build_tool(view),
         dependencies=dependencies,
         commands=Commands(
-            install=_install(view, manager),
-            test=f"{run}{_TEST[runner]}" if runner else None,
+            install=install,
+            test_install=test_install(view, manager, install) if runner else None,
+            test=_test(runner, manager, dependencies) if runner else None,
             lint=_lint(view, run, dependencies),
             start=view.web_command() or _start(view, framework, run, entry_point, dependencies),
         ),
@@ -170,7 +172,9 @@ def _managed(tools: dict[str, object]) -> bool:
 
 def _pins(view: View) -> Iterable[Pin | None]:
     """What says which Python, in the order in which it counts."""
-    yield first_line(view, ".python-version", "python-")
+    file = first_line(view, ".python-version", "python-")
+    # pyenv takes the name of an environment as well, which is nobody else's.
+    yield file if file and re.match(r"v?\d", file.text) else None
     runtime = re.match(r"python-?\s*([\d.]+)", view.text("runtime.txt").strip())
     yield pin(view, "runtime.txt", runtime[1] if runtime else None)
     requires = table(view.toml("Pipfile"), "requires")
@@ -211,6 +215,13 @@ _TEST = {
 }
 
 
+def _test(runner: str, manager: str | None, dependencies: Iterable[Dependency]) -> str:
+    """The command of the tests; uv brings a tool along that its lockfile does not have."""
+    declared = any(dependency.name == runner for dependency in dependencies)
+    with_it = "--with pytest " if manager == "uv" and runner == "pytest" and not declared else ""
+    return f"{RUN.get(manager or '', '')}{with_it}{_TEST[runner]}"
+
+
 def _runner(view: View, framework: str | None, dependencies: Iterable[Dependency]) -> str | None:
     """What runs the tests; None where there are none."""
     configured = view.has("pytest.ini", "conftest.py") or "pytest" in table(view.toml("pyproject.toml"), "tool")
@@ -221,7 +232,7 @@ def _runner(view: View, framework: str | None, dependencies: Iterable[Dependency
         return None
     if framework == "django" and view.has("manage.py"):
         return "django"
-    return "pytest" if any(re.match(r"tests?/", path) for path in tests) else "unittest"
+    return "pytest" if any(re.search(r"(?:^|/)tests?/", path) for path in tests) else "unittest"
 
 
 def _lint(view: View, run: str, dependencies: Iterable[Dependency]) -> str | None:

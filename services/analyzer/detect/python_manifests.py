@@ -28,6 +28,7 @@ NAMES |= {"environment.yml", "environment.yaml", "pixi.toml"}
 REQUIREMENTS = re.compile(r"(?:.*[-_])?requirements(?:[-_.].*)?\.(?:txt|in)")
 CONDA = re.compile(r"([\w.-]*)(.*)", re.DOTALL)
 READS, ROOTS = Names(NAMES, pattern=REQUIREMENTS), Names(PROJECT)
+CLASSIFIER = re.compile(r"Programming Language :: Python :: (\d+\.\d+)")
 MAX_REQUIREMENT = 2000
 DEVELOPMENT = re.compile(r"dev|test|lint|doc|ci", re.IGNORECASE)
 
@@ -43,6 +44,8 @@ def dependencies(view: View) -> Iterable[Dependency]:
     yield from _table(table(pipfile, "dev-packages"), dev=True)
     yield from _parsed((setup_cfg(view, "install_requires") or "").splitlines(), dev=False)
     yield from _parsed(setup_py(view, "install_requires"), dev=False)
+    for group in extras(view).values():
+        yield from _parsed(group, dev=True)
     yield from _conda(view)
 
 
@@ -76,12 +79,19 @@ def setup_cfg(view: View, key: str) -> str | None:
 
 def setup_py(view: View, argument: str) -> list[str]:
     """The texts of an argument of `setup()` where it is a literal, or a name for one."""
+    value = _argument(view, argument)
+    items = value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
+    return [item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+
+
+def _argument(view: View, argument: str) -> ast.expr | None:
+    """The value of an argument of `setup()`, looked up where it is a name; None where there is none."""
     if argument not in view.text("setup.py"):
-        return []
+        return None
     try:
         tree = ast.parse(view.text("setup.py"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
+        return None
     named = {
         target.id: node.value
         for node in ast.walk(tree)
@@ -91,10 +101,34 @@ def setup_py(view: View, argument: str) -> list[str]:
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg == argument:
-            value = named.get(node.value.id, node.value) if isinstance(node.value, ast.Name) else node.value
-            items = value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
-            return [item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)]
-    return []
+            return named.get(node.value.id, node.value) if isinstance(node.value, ast.Name) else node.value
+    return None
+
+
+def extras(view: View) -> dict[str, list[str]]:
+    """The extras of setup.cfg and setup.py with their requirements; those of setup.py empty where it computes them."""
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read_string(view.text("setup.cfg"))
+    except configparser.Error:
+        parser = configparser.ConfigParser()
+    section = "options.extras_require"
+    found = (
+        {name: parser.get(section, name).split("\n") for name in parser.options(section)}
+        if parser.has_section(section)
+        else {}
+    )
+    value = _argument(view, "extras_require")
+    keys = value.keys if isinstance(value, ast.Dict) else ()
+    return found | {key.value: [] for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
+
+
+def named_releases(view: View) -> frozenset[str]:
+    """The lines of Python that the project's classifiers name (`3.12`)."""
+    listed = texts(table(view.toml("pyproject.toml"), "project").get("classifiers"))
+    listed += [*texts(table(view.toml("pyproject.toml"), "tool", "poetry").get("classifiers"))]
+    listed += [*setup_py(view, "classifiers"), *view.lines("setup.cfg")]
+    return frozenset(found[1] for line in listed if (found := CLASSIFIER.fullmatch(line.strip())))
 
 
 def conda_python(view: View) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from services.analyzer.detect.view import table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from services.analyzer.detect.view import View
     from shared.events import Evidence
@@ -88,10 +88,12 @@ def settled(pins: Iterable[Pin | None]) -> tuple[Pin | None, tuple[str, ...]]:
     return chosen, tuple(doubts)
 
 
-def release(text: str | None, kind: str) -> str | None:
+def release(text: str | None, kind: str, named: Collection[str] = ()) -> str | None:
     """A release that satisfies the text: itself where it is exact, else the newest known line that it allows.
 
-    `kind` is a key of KNOWN. The grammars of npm, Composer, RubyGems, Hex, pub and PEP 440 are read alike.
+    Of `named` lines the newest that it allows, where it allows one: a range without an end says nothing of what came
+    after it was written. `kind` is a key of KNOWN. The grammars of npm, Composer, RubyGems, Hex, pub and PEP 440 are
+    read alike.
     """
     if text is None:
         return None
@@ -103,10 +105,9 @@ def release(text: str | None, kind: str) -> str | None:
     exact = PLAIN.fullmatch(wanted)
     if exact:
         return f"{exact[1]}{exact[2] or ''}"
-    for line in known:
-        if any(_allows(part, line) for part in re.split(r"\|\|?|\bor\b", wanted)):
-            return line
-    return None
+    parts = re.split(r"\|\|?|\bor\b", wanted)
+    allowed = [line for line in known if any(_allows(part, line) for part in parts)]
+    return next((line for line in allowed if line in named), next(iter(allowed), None))
 
 
 def _buildpack(view: View, *names: str) -> Pin | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from services.analyzer.detect.project import Ecosystem, Names, some, versions
@@ -21,6 +22,8 @@ NAMES = frozenset(
     {"hugo.toml", "hugo.yaml", "hugo.json", "config.toml", "config.yaml", "config.json", "netlify.toml", "Staticfile"}
 )
 NAMES |= {"book.toml", "antora.yml"}
+# Tests that a script of their own runs; what stands beside them (`tests/common.sh`) is none.
+TESTS = re.compile(r"tests?/(?:test[_-][\w-]+|[\w-]+[_-]test|run|all|run[_-]?tests?)\.(?:sh|bash)")
 SCRIPTS = ("start.sh", "run.sh", "main.sh", "build.sh", "install.sh", "entrypoint.sh")
 
 
@@ -83,7 +86,13 @@ def detect_shell(view: View) -> Analysis | None:
     if not scripts:
         return None
     entry = view.first(*SCRIPTS) or scripts[0]
-    return Analysis(language="shell", entry_point=entry, commands=Commands(start=f"sh {entry}"))
+    tests = [path for path in view.paths if TESTS.fullmatch(path)]
+    return Analysis(
+        language="shell",
+        entry_point=entry,
+        commands=Commands(start=f"sh {entry}", test=" && ".join(f"bash {path}" for path in sorted(tests)) or None),
+        has_tests=bool(tests),
+    )
 
 
 static = Ecosystem(("static",), Names(NAMES), Names(), detect)

@@ -42,6 +42,7 @@ _WRITTEN = re.compile(
 )
 _REFUSED = re.compile(r"[Pp]ermission denied|EACCES|EPERM|Operation not permitted")
 _DUBIOUS = re.compile(r"dubious ownership in repository")
+_TASKS = re.compile(r"(?:npm|npx|pnpm|yarn|make|tox|nox|just|task|composer|rake)\b")
 _NOT_ROOT = re.compile(
     r"are you root\?|must be (?:run as )?root|/var/lib/(?:apt|dpkg)/\S* .{0,20}Permission denied"
     r"|apk.{0,60}Permission denied"
@@ -82,6 +83,8 @@ def _not_run(failure: Failure) -> str:
 
 def _chmod_in_job(failure: Failure, path: str) -> str | None:
     step = next((step for step in failure.steps if _names(step.text, path)), None)
+    # What a task of the project runs is in its manifest: the step that runs the task.
+    step = step or next((one for one in failure.steps if one == failure.step and _TASKS.match(one.text)), None)
     if step is None or "chmod" in step.text:
         return None
     command = f"chmod +x {shlex.quote(path)}"
