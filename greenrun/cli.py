@@ -103,12 +103,16 @@ def submit(
         bool, typer.Option("--skip-ci", help="commit with \\[skip ci]: the run ends with the commit, unproven")
     ] = False,
     author: Annotated[str | None, typer.Option(help="author of the commit: 'Name <address>'")] = None,
+    builder: Annotated[str | None, typer.Option(help="what builds the image: kaniko, buildah or buildkit")] = None,
+    heal_attempts: Annotated[int | None, typer.Option(help="repairs at most; 0: none")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="follow the run to its end")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask for a pipeline."""
-    wanted = {"project": project, "create_project": create_project and create_project.value, "branch": branch}
+    create = create_project and create_project.value
+    wanted: dict[str, Any] = {"project": project, "create_project": create, "branch": branch}
     wanted |= {"ref": ref, "subfolder": subfolder, "author": author, "requested_by": "cli"}
+    wanted |= {"builder": builder, "heal_attempts": heal_attempts}
     try:
         submission = Submission.model_validate(
             {"repo_url": url, "merge_request": merge_request, "skip_ci": skip_ci, **wanted}

@@ -15,7 +15,7 @@ from shared.errors import Reject, Retry
 from shared.events import BlobRef, Evidence, FilesGenerated, Image, Job, Pipeline, PipelineFailed, Repair, RunFailed
 from shared.ports import Manifest
 from tests.ci.pipelines import DOCKERFILE, PIPELINE, REGISTRY, files
-from tests.facts import COMMIT, PROPOSAL, RUN
+from tests.facts import COMMIT, PROPOSAL, RUN, SUBMISSION
 from tests.fakes.blobs import FakeBlobs
 from tests.fakes.model import FakeModel
 from tests.fakes.registry import FakeRegistry
@@ -194,6 +194,16 @@ async def test_a_class_without_a_rule_ends_with_a_report() -> None:
     assert isinstance(answer, RunFailed)
     for part in ("job test", "missing_command", "mvn: command not found", "nothing was tried", "use an image"):
         assert part in answer.reason
+
+
+@pytest.mark.parametrize(("wanted", "allowed"), [(0, 10), (3, 0)])
+async def test_a_submission_may_ask_for_fewer_repairs_never_for_more(wanted: int, allowed: int) -> None:
+    """With none the run ends with what the jobs say."""
+    submission = SUBMISSION.model_copy(update={"heal_attempts": wanted})
+    event = failure("x509: bad", proposal=PROPOSAL.model_copy(update={"submission": submission, "files": files()}))
+    answer = await heal(event, replace(deps(), attempts=allowed))
+    assert isinstance(answer, RunFailed)
+    assert answer.reason.startswith("no repair is allowed")
 
 
 async def test_attempts_are_limited() -> None:
