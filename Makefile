@@ -1,10 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check fmt doctor clean
+.PHONY: help setup demo up test check fmt audit chart images containers e2e env modelfile doctor clean
 
 BIN := .venv/bin
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install everything: programs, .venv with the locked dependencies, the command greenrun
 	@scripts/setup.sh
@@ -15,6 +15,11 @@ demo: setup ## show it: a pipeline that is healed, and a second one from the tem
 up: setup ## start everything on this machine and keep it running
 	@$(BIN)/greenrun up
 
+images: setup ## build the images, print their sizes, write build/sbom
+	@scripts/engine.sh
+	@scripts/bases.sh python:3.11-slim-bookworm
+	@$(BIN)/python -m scripts.images
+
 test: setup ## the whole test suite
 	@scripts/test-tools.sh
 	@$(BIN)/pytest
@@ -24,9 +29,30 @@ check: setup ## ruff, formatting, mypy --strict
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
+audit: setup ## known vulnerabilities in the locked dependencies; fails too where the database cannot be asked
+	@scripts/audit.sh
+
 fmt: setup ## format the code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
+
+chart: setup ## lint and render the Helm chart, and hold its manifests to Kubernetes' schemas
+	@scripts/chart-tools.sh
+	@$(BIN)/python scripts/chart.py
+
+containers: setup ## start everything in containers with the sandbox: greenrun demo --compose then shows it
+	@scripts/engine.sh
+	@scripts/bases.sh
+	@$(BIN)/greenrun secrets init secrets --mounted --sandbox
+	@test -e .env || cp deploy/sandbox.env .env
+	@COMPOSE_BAKE=false docker compose up --build --wait
+
+e2e: setup ## build all images, run the system in containers, kill, scale, upgrade; nothing may be lost
+	@scripts/engine.sh
+	@$(BIN)/pytest -m stack tests/compose --durations 10
+
+env: setup ## write .env.example from the settings classes and compose.yaml
+	@$(BIN)/python scripts/environment.py
 
 modelfile: setup ## write ollama/Modelfile from the generator's prompt
 	@$(BIN)/python scripts/modelfile.py

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from greenrun import images, offline, sandbox, templates, view, webhook
+from greenrun import images, offline, sandbox, secrets, templates, view, webhook
 from greenrun.exits import FAILED, UNAVAILABLE, USAGE, WrongCall, fail, finish, stop_signal
 from greenrun.follow import follow, record_json
 from greenrun.place import running_log, values
@@ -40,6 +40,7 @@ app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(templates.app, name="templates")
 app.add_typer(images.app, name="images")
 app.add_typer(webhook.app, name="webhook")
+app.add_typer(secrets.app, name="secrets")
 app.command()(offline.analyze)
 app.command()(offline.generate)
 app.command()(offline.lint)
@@ -77,10 +78,16 @@ def demo(
     home: Annotated[
         Path | None, typer.Option(help="where it keeps its data; default: a folder that is removed")
     ] = None,
+    in_containers: Annotated[
+        bool, typer.Option("--compose", help="on the containers of this folder's compose.yaml, with profile sandbox")
+    ] = False,
 ) -> None:
     """Show it: one pipeline that is healed, and a second one from the template that was learned."""
     from greenrun.demo import demo as show  # noqa: PLC0415 - the embedded parts are an extra
+    from greenrun.demo import demo_in_containers  # noqa: PLC0415
 
+    if in_containers:
+        raise typer.Exit(finish(demo_in_containers(Path.cwd(), console)))
     with tempfile.TemporaryDirectory(prefix="greenrun-demo-") as scratch:
         raise typer.Exit(finish(show(home or Path(scratch), console)))
 

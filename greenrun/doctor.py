@@ -89,7 +89,7 @@ async def _nats(values: Mapping[str, Any]) -> str:
         problems = await bus.provisioned()
     if problems:
         raise GreenrunError("; ".join(problems))
-    return f"{settings.nats_url}, streams and consumers are there"
+    return f"{settings.nats_address}, streams and consumers are there"
 
 
 async def _gitlab(values: Mapping[str, Any]) -> str:

@@ -32,11 +32,12 @@ def free_port(preferred: int = 0) -> int:
 
 
 @asynccontextmanager
-async def nats_server(data: Path, *, port: int = 0) -> AsyncIterator[str]:
-    """A NATS server with JetStream in `data`; its URL."""
+async def nats_server(data: Path, *, port: int = 0, configuration: Path | None = None) -> AsyncIterator[str]:
+    """A NATS server with JetStream in `data`, and with the users and TLS of its configuration file; its URL."""
     port = free_port(port)
     data.mkdir(parents=True, exist_ok=True)
     argv = [program("nats-server"), "-a", LOOPBACK, "-p", str(port), "-js", "-sd", str(data)]
+    argv += ["-c", str(configuration)] if configuration else []
     async with server("nats-server", argv, port=port, log=data / "server.log"):
         yield f"nats://{LOOPBACK}:{port}"
 

@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from shared.errors import GreenrunError, Retry
+from shared.errors import GreenrunError, NotAdmitted, Retry
 from shared.settings import wrong
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def finish(work: Coroutine[Any, Any, Any]) -> Any:
     """The result of the work; an error on purpose, or a setting that is none, becomes one sentence and an exit code."""
     try:
         return asyncio.run(work)
-    except Retry as error:
+    except (Retry, NotAdmitted) as error:
         raise fail(UNAVAILABLE, str(error)) from error
     except WrongCall as error:
         raise fail(USAGE, str(error)) from error

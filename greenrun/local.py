@@ -21,6 +21,7 @@ from sandbox.registry import serve_registry, serve_upstream
 from shared import logging
 from shared.bus import Bus
 from shared.errors import GreenrunError
+from shared.permissions import OPERATOR, PROVISIONER
 from shared.recipes import source_images
 from shared.run import serve
 from shared.settings import CommonSettings
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
     from sandbox.gitlab.server import GitLabServer
     from shared.service import Service
+
+    Own = Mapping[str, Mapping[str, Any]]
 
 SERVICES = tuple(row.service for row in TOPOLOGY)
 PORTS = {"nats": 4222, "chroma": 8000, "registry": 5001, "upstream": 5002, "gitlab": 8929, "gateway": 8080}
@@ -73,6 +76,7 @@ async def start(
     home: Path,
     *,
     overrides: Mapping[str, Any] | None = None,
+    own: Own | None = None,
     fixed_ports: bool = False,
     processes: bool = False,
     progress: Callable[[str], None] = lambda _: None,
@@ -80,20 +84,22 @@ async def start(
     """The whole system, ready to take submissions; all of it ends with the context.
 
     A part that `overrides` or the environment already name (GITLAB_URL, NEXUS_REGISTRY, CHROMADB_HOST, NATS_URL) is
-    used as it is and not embedded. `progress` is called with the name of each part once it is up.
+    used as it is and not embedded. `own` has what only one NATS user is told, by its name. `progress` is called with
+    the name of each part once it is up.
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(_held(home))
         parts = Parts(home, stack, PORTS if fixed_ports else dict.fromkeys(PORTS, 0), progress)
         values = await parts.start(overrides or {})
-        settings = CommonSettings(**values)
-        logging.configure(settings)
-        bus = await stack.enter_async_context(Bus.connect(settings, "local"))
-        await bus.provision()
+        own = own or {}
+        logging.configure(CommonSettings(**values))
+        async with Bus.connect(CommonSettings(**{**values, **own.get(PROVISIONER, {})}), PROVISIONER) as bus:
+            await bus.provision()
         progress("streams and consumers")
         run_services = _in_processes if processes else _in_this_process
-        await stack.enter_async_context(run_services(values, home))
+        await stack.enter_async_context(run_services(values, own, home))
         progress("services")
+        values |= own.get(OPERATOR, {})
         stack.callback(_write_state(home, values).unlink, missing_ok=True)
         yield Local(values, home, parts.gitlab, parts.names)
 
@@ -212,11 +218,13 @@ def load(name: str) -> Service[Any, Any]:
 
 
 @asynccontextmanager
-async def _in_this_process(values: Mapping[str, Any], _home: Path) -> AsyncIterator[None]:
+async def _in_this_process(values: Mapping[str, Any], own: Own, _home: Path) -> AsyncIterator[None]:
     """All services as tasks; one that dies of an error ends the others and its error is raised here."""
     stop = asyncio.Event()
     # All settings first: where those of one service are wrong, no other has begun.
-    services = [(service, service.settings(**values)) for service in map(load, SERVICES)]
+    services = [
+        (service, service.settings(**{**values, **own.get(service.name, {})})) for service in map(load, SERVICES)
+    ]
     tasks = [
         asyncio.create_task(serve(service, settings, stop=stop), name=service.name) for service, settings in services
     ]
@@ -239,9 +247,8 @@ async def _alive(tasks: list[asyncio.Task[None]]) -> None:
 
 
 @asynccontextmanager
-async def _in_processes(values: Mapping[str, Any], home: Path) -> AsyncIterator[None]:
+async def _in_processes(values: Mapping[str, Any], own: Own, home: Path) -> AsyncIterator[None]:
     """Each service as `python -m services.<name>`, its log in `home/logs`."""
-    environment = os.environ | {name.upper(): str(value) for name, value in values.items() if value is not None}
     logs = home / "logs"
     logs.mkdir(exist_ok=True)
     processes: list[asyncio.subprocess.Process] = []
@@ -249,7 +256,9 @@ async def _in_processes(values: Mapping[str, Any], home: Path) -> AsyncIterator[
         for name in SERVICES:
             with (logs / f"{name}.log").open("ab") as output:
                 argv = [sys.executable, "-m", f"services.{name}"]
-                processes.append(await child.start(argv, output, environment))
+                told = {**values, **own.get(name, {})}
+                environment = {key.upper(): str(value) for key, value in told.items() if value is not None}
+                processes.append(await child.start(argv, output, os.environ | environment))
         yield
     finally:
         await asyncio.gather(*map(child.stop, processes))

@@ -1,9 +1,10 @@
-"""Where the running system is: what `greenrun up` on this machine wrote down, else the environment."""
+"""Where the running system is: what `greenrun up` wrote down, else the stack of this folder, else the environment."""
 
 from __future__ import annotations
 
 import os
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import Retry
@@ -16,10 +17,16 @@ if TYPE_CHECKING:
 
 
 def values() -> dict[str, Any]:
-    """The settings of the system that `greenrun up` runs here; a variable of the environment comes before them."""
-    from greenrun import local  # noqa: PLC0415 - the embedded parts are an extra
+    """The settings of the system that runs here (`greenrun up`, `docker compose up`); the environment goes first.
+
+    A stack's are its folder's (`greenrun.stack`). Its operator's password is told to no other server: where NATS_URL
+    is set, only the environment counts.
+    """
+    from greenrun import local, stack  # noqa: PLC0415 - the embedded parts are an extra
 
     found = local.running(local.default_home())
+    if not found and not os.environ.get("NATS_URL") and stack.is_here(Path.cwd()):
+        found = stack.values(Path.cwd())
     return {name: value for name, value in found.items() if not os.environ.get(name.upper())}
 
 
@@ -32,8 +39,8 @@ async def running_log() -> AsyncIterator[Bus]:
     try:
         await embedded.reachable(settings.nats_url)
     except (OSError, TimeoutError) as error:
-        advice = "start it with 'greenrun up' or set NATS_URL"
-        raise Retry(f"nothing answers at {settings.nats_url}; {advice}") from error
+        advice = "start it with 'greenrun up' or 'docker compose up', or set NATS_URL"
+        raise Retry(f"nothing answers at {settings.nats_address}; {advice}") from error
     from shared.bus import Bus  # noqa: PLC0415 - the client of NATS takes half a second to load
 
     async with Bus.connect(settings, "cli") as bus:

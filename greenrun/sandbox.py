@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import httpx
 import typer
@@ -18,15 +18,22 @@ from greenrun.place import values
 from shared.settings import GitLabSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractAsyncContextManager
 
 SECONDS = 10.0
+LOOPBACK = "127.0.0.1"
+Server = TypeVar("Server")
 
 app = typer.Typer(no_args_is_help=True, help="The stand-ins for what lies outside greenrun.")
 faults_app = typer.Typer(no_args_is_help=True, help="Faults for the next pipeline of the sandbox's GitLab.")
 app.add_typer(faults_app, name="faults")
 console = Console()
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
+Host = Annotated[
+    str, typer.Option(help="address to listen on; beyond loopback whoever reaches it may use it, or read its pages")
+]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="port to listen on; 0 takes a free one")]
 ModeName = Literal["check", "shell", "container"]
 
 
@@ -34,8 +41,10 @@ ModeName = Literal["check", "shell", "container"]
 def gitlab(
     *,
     data: Annotated[Path, typer.Option(help="folder for repositories and pipelines")],
-    token: Annotated[str, typer.Option(help="the access token that it accepts", envvar="GITLAB_TOKEN")],
-    port: Annotated[int, typer.Option(min=0, max=65535, help="port on 127.0.0.1; 0 takes a free one")] = 8929,
+    token: Annotated[str, typer.Option(help="the access token that it accepts", envvar="GITLAB_TOKEN")] = "",
+    port: Port = 8929,
+    host: Host = LOOPBACK,
+    url: Annotated[str | None, typer.Option(help="base URL in its links; default: the address it listens on")] = None,
     registry: Annotated[str | None, typer.Option(help="host:port of the registry that jobs pull from")] = None,
     executor: Annotated[
         ModeName, typer.Option(help="jobs are checked, run with bash on this machine, or run in containers")
@@ -45,26 +54,71 @@ def gitlab(
     ] = None,
 ) -> None:
     """Run the sandbox's GitLab alone until Ctrl-C."""
-    finish(_gitlab(data, token, port, registry, executor, pass_env or []))
-
-
-async def _gitlab(
-    data: Path, token: str, port: int, registry: str | None, executor: ModeName, passed: Sequence[str]
-) -> None:
     from sandbox.gitlab.executor import Mode  # noqa: PLC0415 - the embedded parts are an extra
     from sandbox.gitlab.server import serve  # noqa: PLC0415
 
-    stop, mode = stop_signal(), Mode(executor)
-    started = serve(port=port, data=data, token=token, registry=registry, executor=mode, passed=passed)
+    token, mode = token or _token_of_the_services(), Mode(executor)
+    passed = pass_env or []
+    server = serve(
+        data=data, token=token, registry=registry, port=port, host=host, url=url, executor=mode, passed=passed
+    )
+    finish(_until_stopped(server, "GitLab", lambda it: f"at {it.url}, its data in {data}, jobs: {mode}", port, data))
+
+
+@app.command("registry")
+def registry(
+    *,
+    data: Annotated[Path, typer.Option(help="folder for the images")],
+    port: Port = 5001,
+    host: Host = LOOPBACK,
+) -> None:
+    """Run a registry alone until Ctrl-C."""
+    from sandbox.registry import serve_registry  # noqa: PLC0415 - the embedded parts are an extra
+
+    server = serve_registry(data=data, port=port, host=host)
+    finish(_until_stopped(server, "registry", lambda it: f"at {it.host_port}, its data in {data}", port, data))
+
+
+@app.command("upstream")
+def upstream(
+    *,
+    data: Annotated[Path, typer.Option(help="folder for the images")],
+    port: Port = 5002,
+    host: Host = LOOPBACK,
+) -> None:
+    """Run the registry that stands for the world's (SEED_MIRROR): a tiny image under each name that the recipes use."""
+    from sandbox.registry import serve_upstream  # noqa: PLC0415 - the embedded parts are an extra
+    from shared.recipes import source_images  # noqa: PLC0415
+
+    images = source_images()
+    server = serve_upstream(data, images, port=port, host=host)
+    finish(_until_stopped(server, "upstream", lambda it: f"at {it.host_port}, {len(images)} images", port, data))
+
+
+async def _until_stopped(
+    started: AbstractAsyncContextManager[Server], name: str, told: Callable[[Server], str], port: int, data: Path
+) -> None:
+    """Keep the server until a signal; WrongCall where it cannot listen, or not write its data."""
+    stop = stop_signal()
     async with AsyncExitStack() as stack:
         try:
             server = await stack.enter_async_context(started)
         except OSError as error:
             where = f"on port {port} with its data in {data}"
-            raise WrongCall(f"the sandbox's GitLab cannot start {where}: {why(error)}") from error
-        told = f"GitLab (sandbox) at {server.url}, its data in {data}, jobs: {mode}  (Ctrl-C ends)"
-        console.print(told, soft_wrap=True)
+            raise WrongCall(f"the sandbox's {name} cannot start {where}: {why(error)}") from error
+        console.print(f"{name} (sandbox) {told(server)}  (Ctrl-C ends)", soft_wrap=True)
         await stop.wait()
+
+
+def _token_of_the_services() -> str:
+    """GITLAB_TOKEN as the services read it, so also from a file; a wrong call where there is none."""
+    try:
+        token = GitLabSettings().gitlab_token.get_secret_value()
+    except ValidationError as error:
+        raise refused(error) from error
+    if not token:
+        raise fail(USAGE, "the sandbox's GitLab needs a token that it accepts; give --token, or set GITLAB_TOKEN")
+    return token
 
 
 @faults_app.command("list")

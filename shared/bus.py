@@ -1,4 +1,4 @@
-"""The log on NATS JetStream: publish, read, consume. The only module that imports nats."""
+"""The log on NATS JetStream: publish, read, consume. It and its connection alone import nats."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import hashlib
 import json
 import math
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
-import nats
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.api import ConsumerConfig, DeliverPolicy, RawStreamMsg
@@ -19,6 +19,8 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, Objec
 from pydantic import ValidationError
 
 from shared import leases, provision, topology
+from shared.connection import connected
+from shared.dead_letters import SETTLED, letter_of, settled_of
 from shared.errors import Conflict, Reject, Retry
 from shared.events import EVENT_TYPES, BlobRef, Event, RepoSubmitted, RunCancelled, Submission, new_run_id
 from shared.logging import logger
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
     from nats.js import JetStreamContext
 
+    from shared.connection import Admission
+    from shared.dead_letters import DeadLetter, Settled
+    from shared.errors import NotAdmitted
+    from shared.retry import Plan
     from shared.settings import CommonSettings
 
     Answering = Callable[[dict[str, Any]], Awaitable[Mapping[str, Any]]]
@@ -48,7 +54,8 @@ log = logger("bus")
 class Recorded:
     """An event in the log: its place in the stream, when it was stored, who said it, and because of which event.
 
-    `size` is that of its body in bytes.
+    `by` is the person on whose word a program said it; None where no person did. `size` is that of the
+    body in bytes.
     """
 
     event: Event
@@ -57,7 +64,13 @@ class Recorded:
     subject: str
     source: str
     cause: str | None
+    by: str | None = None
     size: int = 0
+
+    @property
+    def again(self) -> bool:
+        """Whether it is an earlier event of the run that a person had published again."""
+        return self.cause is not None and self.cause.startswith(f"{self.event.type}.{self.event.run_id}.")
 
 
 @dataclass(frozen=True)
@@ -69,17 +82,6 @@ class Extent:
     last: int
 
 
-@dataclass(frozen=True)
-class DeadLetter:
-    """What could not be decoded or handled. `sequence` is its place in EVENTS."""
-
-    service: str
-    sequence: int
-    subject: str
-    reason: str
-    time: datetime
-
-
 class Undecodable(ValueError):  # noqa: N818 - what the message is
     """The message is no event that this version knows."""
 
@@ -87,32 +89,40 @@ class Undecodable(ValueError):  # noqa: N818 - what the message is
 class Bus:
     """A connection to the log. Use `Bus.connect`."""
 
-    def __init__(self, client: Client, settings: CommonSettings) -> None:
+    def __init__(self, client: Client, admission: Admission, settings: CommonSettings) -> None:
         """Over a connected client."""
         self._client = client
+        self._admission = admission
         self._settings = settings
         self._js: JetStreamContext = client.jetstream(timeout=5)
         self._turns = leases.LocalLeases()
         self._holder = new_run_id().encode()
+        self._pulling: set[PullLoop] = set()
+        self._connected_at = monotonic()
 
     @classmethod
     @asynccontextmanager
     async def connect(cls, settings: CommonSettings, name: str) -> AsyncIterator[Self]:
-        """A connection that waits for NATS to come up and reconnects for ever."""
-        client = await _connected(settings, name)
+        """A connection that waits for NATS to come up and reconnects for ever; NotAdmitted where it is not let in."""
+        client, admission = await connected(settings, name)
         try:
-            yield cls(client, settings)
+            yield cls(client, admission, settings)
         finally:
             with suppress(NatsError, ConnectionError, TimeoutError):
                 await client.flush(timeout=2)
             with suppress(ConnectionError):
                 await client.close()
 
+    async def shut_out(self) -> NotAdmitted:
+        """Return why, once the server has ended this program's welcome; nothing can be done over the bus any more."""
+        return await self._admission.shut_out()
+
     # Provisioning
 
-    async def provision(self) -> None:
-        """Create the streams, consumers and the bucket, and apply what changed in their configuration."""
-        await provision.apply(self._request, ack_wait=self._settings.ack_wait)
+    async def provision(self) -> list[str]:
+        """Create the streams, consumers and the bucket, and apply what changed in their configuration; says what."""
+        settings = self._settings
+        return await provision.apply(self._request, ack_wait=settings.ack_wait, replicas=settings.nats_replicas)
 
     async def provisioned(self) -> list[str]:
         """What is missing, each as a sentence; empty where everything is there."""
@@ -123,27 +133,39 @@ class Bus:
         try:
             return (await self._client.request(subject, body, timeout=5)).data
         except (NatsError, ConnectionError) as error:
-            raise Retry(f"JetStream does not answer: {error or type(error).__name__}") from error
+            said = f"JetStream does not answer: {error or type(error).__name__}"
+            raise Retry(self._admission.refusal(subject) or said) from error
 
     # Publishing
 
-    async def submit(self, submission: Submission, source: str) -> RepoSubmitted:
+    async def submit(self, submission: Submission, source: str, *, by: str | None = None) -> RepoSubmitted:
         """Start a run: `repo.submitted` under a new run id, in the log when this returns."""
         event = RepoSubmitted(run_id=new_run_id(), **submission.model_dump())
-        if not await self.publish(event, source=source):
+        if not await self.publish(event, source=source, by=by):
             raise Conflict(f"{event.subject} exists already")
         return event
 
-    async def publish(self, event: Event, *, source: str, cause: str | None = None) -> bool:
+    async def publish(self, event: Event, *, source: str, cause: str | None = None, by: str | None = None) -> bool:
         """Store an event; True where it is new, False where its subject holds one already.
 
         Raises Reject where the body is over 256 KB or the server refuses it, Retry where it does not answer in time.
         Asking again is safe: both guards (expected last sequence 0, message id) let one of several copies through.
         """
-        body = event.model_dump_json().encode()
-        if len(body) > MAX_BODY:
-            raise Reject(f"{event.subject} is {len(body)} bytes, more than {MAX_BODY}; put what is large into a blob")
-        return await self._insist(event.subject, body, envelope(event, source, cause))
+        return await self._insist(event.subject, _body(event), envelope(event, source, cause, by))
+
+    async def retry(self, plan: Plan, *, source: str, by: str | None) -> None:
+        """Store what is planned (`shared.retry`); Conflict where the run has gone on since it was read."""
+        event, body = plan.event, _body(plan.event)
+        guards = {
+            "Nats-Expected-Last-Subject-Sequence": str(plan.after),
+            "Nats-Expected-Last-Subject-Sequence-Subject": f"*.*.{event.run_id}.*",
+        }
+        if await self._insist(event.subject, body, envelope(event, source, plan.cause, by) | guards):
+            return
+        # An offer that went unanswered may have been stored after all.
+        last = await self._last(topology.EVENTS_STREAM, event.subject)
+        if last is None or last.data != body or (last.headers or {}).get("ce-by") != by:
+            raise Conflict(f"run {event.run_id} has gone on meanwhile; look at it with: greenrun show {event.run_id}")
 
     async def _insist(self, subject: str, body: bytes, headers: Mapping[str, str]) -> bool:
         """Offer until the answer is known: True stored, False was there. Retry where it is not known in time."""
@@ -152,6 +174,8 @@ class Bus:
             stored = await self._offer(subject, body, headers)
             if stored is not None:
                 return stored
+            if refusal := self._admission.refusal(subject):
+                raise Retry(refusal)
             if asyncio.get_running_loop().time() > deadline:
                 raise Retry(f"NATS did not take {subject} within {PUBLISH_SECONDS:.0f} s")
             await asyncio.sleep(0.05)
@@ -183,8 +207,32 @@ class Bus:
         await self._insist(subject, msg.data, headers)
 
     async def dead_letters(self) -> list[DeadLetter]:
-        """All dead letters, oldest first."""
-        return [_dead_letter(raw) async for raw in self._read(topology.DLQ_STREAM, "dlq.>")]
+        """All dead letters, oldest first, with what became of them."""
+        letters: dict[str, DeadLetter] = {}
+        async for raw in self._read(topology.DLQ_STREAM, "dlq.>"):
+            subject, headers, time = raw.subject or "", raw.headers or {}, raw.time or datetime.now(UTC)
+            about = subject.removesuffix(f".{SETTLED}")
+            if about == subject:
+                letters[subject] = letter_of(subject, raw.data or b"", headers, time)
+            elif about in letters:
+                letters[about] = replace(letters[about], settled=settled_of(headers, time))
+        return list(letters.values())
+
+    async def settle(self, letter: DeadLetter, settled: Settled) -> None:
+        """Store what became of a letter; Conflict where that was said before."""
+        subject = f"{letter.stored_as}.{SETTLED}"
+        guards = {"Nats-Expected-Last-Subject-Sequence": "0", "Nats-Msg-Id": subject}
+        if not await self._insist(subject, b"", settled.headers() | guards):
+            raise Conflict(f"{letter.id} was settled meanwhile; list them with: greenrun dlq list --all")
+
+    async def stored_at(self, sequence: int) -> datetime | None:
+        """When the log stored the message at this place; None where it is no longer there."""
+        try:
+            return (await self._js.get_msg(topology.EVENTS_STREAM, sequence, direct=True)).time
+        except NotFoundError:
+            return None
+        except (NatsError, ConnectionError) as error:
+            raise Retry(f"NATS does not answer: {error or type(error).__name__}") from error
 
     async def tell(self, subject: str, what: Mapping[str, Any]) -> None:
         """Say something to whoever listens now (`nats sub`); it is in no stream, and lost where nobody does."""
@@ -389,7 +437,24 @@ class Bus:
     ) -> None:
         """Hand every delivery of a consumer to `handle`, until `stop`; then finish what is in hand, or cancel it."""
         loop = PullLoop(self._client, topology.EVENTS_STREAM, durable, handle, concurrency)
-        await loop.run(stop, gives_back=gives_back)
+        self._pulling.add(loop)
+        try:
+            await loop.run(stop, gives_back=gives_back)
+        finally:
+            self._pulling.discard(loop)
+
+    def ailments(self, grace: float) -> list[str]:
+        """Why the log is out of reach, each as a sentence: NATS, or a consumer, was not heard for `grace` seconds.
+
+        How long NATS has been away counts from the last call that found it there.
+        """
+        if self._client.is_connected:
+            self._connected_at = monotonic()
+        away = monotonic() - self._connected_at
+        if away > grace:
+            return [f"NATS has been out of reach for {away:.0f} s"]
+        silent = sorted((loop.durable, loop.silence()) for loop in self._pulling)
+        return [f"the consumer {name} has not answered for {s:.0f} s" for name, s in silent if s > grace]
 
     # Leases
 
@@ -447,8 +512,9 @@ class Bus:
         """The bytes; Reject where they are gone or are not what the digest says."""
         try:
             bucket = await self._js.object_store(topology.BLOBS_BUCKET)
-            data = (await bucket.get(reference.key)).data or b""
-        except ObjectNotFoundError as error:
+            info = await bucket.get_info(reference.key)
+            data = await self._chunks(info.nuid or "", info.size or 0)
+        except NotFoundError as error:
             raise Reject(f"the blob {reference.key} is not in the object store") from error
         except (NatsError, APIError, ConnectionError) as error:
             raise Retry(f"the object store does not answer: {error or type(error).__name__}") from error
@@ -456,8 +522,26 @@ class Bus:
             raise Reject(f"the blob {reference.key} does not match its digest")
         return data
 
+    async def _chunks(self, nuid: str, size: int) -> bytes:
+        """The content of an object, asked for message by message: a consumer could be told to deliver anywhere."""
+        data, sequence = bytearray(), 1
+        while len(data) < size:
+            subject = f"$O.{topology.BLOBS_BUCKET}.C.{nuid}"
+            raw = await self._js.get_msg(f"OBJ_{topology.BLOBS_BUCKET}", sequence, subject, next=True)
+            data += raw.data or b""
+            sequence = (raw.seq or 0) + 1
+        return bytes(data)
 
-def envelope(event: Event, source: str, cause: str | None) -> dict[str, str]:
+
+def _body(event: Event) -> bytes:
+    """The event's JSON; Reject where it is larger than an event may be."""
+    body = event.model_dump_json().encode()
+    if len(body) > MAX_BODY:
+        raise Reject(f"{event.subject} is {len(body)} bytes, more than {MAX_BODY}; put what is large into a blob")
+    return body
+
+
+def envelope(event: Event, source: str, cause: str | None, by: str | None = None) -> dict[str, str]:
     """The headers of an event: CloudEvents 1.0 in binary mode, the trace context, and both publish guards."""
     headers = {
         "ce-specversion": "1.0",
@@ -471,11 +555,15 @@ def envelope(event: Event, source: str, cause: str | None) -> dict[str, str]:
         "Nats-Expected-Last-Subject-Sequence": "0",
         "Nats-Msg-Id": event.subject,
     }
-    return headers | ({"ce-cause": cause} if cause else {})
+    return headers | {name: value for name, value in (("ce-cause", cause), ("ce-by", by)) if value}
 
 
-def decode(subject: str, data: bytes) -> Event:
-    """The event of a message; Undecodable says why it is none."""
+def decode(subject: str, data: bytes, headers: Mapping[str, str] | None) -> Event:
+    """The event of a message; Undecodable says why it is none.
+
+    The envelope must be of the same subject: whoever may ask the server anything can name any subject for the answer,
+    and has it stored there without a right to publish it (docs/security.md).
+    """
     first, _, rest = subject.partition(".")
     second, _, identity = rest.partition(".")
     model = EVENT_TYPES.get(f"{first}.{second}")
@@ -489,6 +577,8 @@ def decode(subject: str, data: bytes) -> Event:
         raise Undecodable(f"the body is no {model.type}: {problems}") from error
     if event.subject != subject:
         raise Undecodable(f"the body says {event.subject}, the subject {subject}")
+    if (headers or {}).get("ce-id") != subject:
+        raise Undecodable(f"its envelope is not that of {subject}: nobody published it as this event")
     return event
 
 
@@ -503,45 +593,11 @@ def _recorded(raw: RawStreamMsg) -> list[Recorded]:
     """The event of a stored message; none where it is no event, which is only logged."""
     subject, headers = raw.subject or "", raw.headers or {}
     try:
-        event = decode(subject, raw.data or b"")
+        event = decode(subject, raw.data or b"", headers)
     except Undecodable as error:
         log.warning("skipped in the log", subject=subject, sequence=raw.seq, reason=str(error))
         return []
     source = headers.get("ce-source", "").removeprefix("greenrun/") or "unknown"
     time = raw.time or datetime.now(UTC)
-    return [Recorded(event, raw.seq or 0, time, subject, source, headers.get("ce-cause"), len(raw.data or b""))]
-
-
-def _dead_letter(raw: RawStreamMsg) -> DeadLetter:
-    _, service, sequence = (raw.subject or "").split(".")
-    headers = raw.headers or {}
-    reason, subject = headers.get("greenrun-reason", ""), headers.get("greenrun-subject", "")
-    return DeadLetter(service, int(sequence), subject, reason, raw.time or datetime.now(UTC))
-
-
-async def _connected(settings: CommonSettings, name: str) -> Client:
-    """A client; asks again until the server is there."""
-    options: dict[str, Any] = {
-        "servers": settings.nats_url.split(","),
-        "name": f"greenrun-{name}",
-        "inbox_prefix": f"_INBOX_{name}".encode(),
-        "max_reconnect_attempts": -1,
-        "reconnect_time_wait": 0.2,
-        "connect_timeout": 2,
-        "user": settings.nats_user,
-        "password": settings.nats_password.get_secret_value() if settings.nats_password else None,
-        "error_cb": _on_error,
-    }
-    waiting = 0.2
-    while True:
-        try:
-            return await nats.connect(allow_reconnect=True, **options)
-        except (OSError, NatsError) as error:
-            log.warning("waiting for NATS", url=settings.nats_url, error=str(error) or type(error).__name__)
-            await asyncio.sleep(waiting)
-            waiting = min(2 * waiting, 5.0)
-
-
-async def _on_error(error: Exception) -> None:
-    """A refused permission or a lost connection reaches only this callback."""
-    log.warning("NATS reports", error=str(error) or type(error).__name__)
+    cause, by, size = headers.get("ce-cause"), headers.get("ce-by"), len(raw.data or b"")
+    return [Recorded(event, raw.seq or 0, time, subject, source, cause, by, size)]

@@ -145,7 +145,7 @@ class Deliveries:
 
 def _decoded(msg: Msg) -> Event:
     try:
-        return decode(msg.subject, msg.data)
+        return decode(msg.subject, msg.data, msg.headers)
     except Undecodable as error:
         raise Reject(f"poison: {error}") from error
 

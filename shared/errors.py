@@ -3,6 +3,7 @@
 GreenrunError
 ├── Retry       nak with a delay; the delivery comes again until deliveries are exhausted
 ├── Reject      permanent: dead letter, then `run.failed`, then term
+│   └── NotAdmitted   NATS does not know this program, or shows a certificate that it may not trust: the program ends
 └── Conflict    another publisher was first with a different fact on the same subject
 
 Adapters translate their client's exceptions into these; nothing above an adapter knows python-gitlab's or httpx's.
@@ -32,6 +33,10 @@ class Reject(GreenrunError):  # noqa: N818 - named by what the bus does
         super().__init__(reason)
         self.reason = reason
         self.evidence = evidence
+
+
+class NotAdmitted(Reject):
+    """NATS does not let this program in, or is not the server that it should be; a person must change something."""
 
 
 class Conflict(GreenrunError):  # noqa: N818 - named by what the bus does

@@ -384,17 +384,13 @@ class Pipeline(Fact):
 
 
 class Event(Fact):
-    """A fact about one run. `attempt` counts passes through the pipeline, from 1.
-
-    `by` is the person who had it published, where no service did so on its own (a retry).
-    """
+    """A fact about one run. `attempt` counts passes through the pipeline, from 1."""
 
     type: ClassVar[str]
     schema_version: ClassVar[int] = 1
 
     run_id: str
     attempt: int = Field(default=1, ge=1)
-    by: str | None = None
 
     @property
     def subject(self) -> str:

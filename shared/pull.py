@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from shared.logging import logger
@@ -24,6 +25,8 @@ DEAF_SECONDS = 2.5 * HEARTBEAT_SECONDS
 EXPIRES_SECONDS = 30.0
 NANOSECONDS = 1_000_000_000
 HEARTBEAT_STATUS = "100"
+# Nothing is there, or the request has run its time: answers of a consumer that is well.
+NOTHING_STATUSES = frozenset({"404", "408"})
 log = logger("pull")
 
 
@@ -36,12 +39,17 @@ class PullLoop:
         """Nothing is asked for yet."""
         self._client = client
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
-        self._durable = durable
+        self.durable = durable
         self._handle = handle
         self._concurrency = concurrency
         self._arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
         self._hands: set[asyncio.Task[None]] = set()
         self._outstanding = 0
+        self._heard = monotonic()
+
+    def silence(self) -> float:
+        """Seconds since the consumer answered, or since all hands were full and nothing was asked."""
+        return monotonic() - self._heard
 
     async def run(self, stop: asyncio.Event, *, gives_back: bool = False) -> None:
         """Until `stop`: then give back what has not been begun, and finish what is in hand, or cancel that too."""
@@ -55,6 +63,8 @@ class PullLoop:
                 if self._outstanding == 0 and free > 0:
                     request += 1
                     await self._ask(f"{inbox}.{request}", free)
+                elif free <= 0:
+                    self._heard = monotonic()
                 await self._take()
         finally:
             waker.cancel()
@@ -82,6 +92,8 @@ class PullLoop:
         if msg is None:
             return
         status = (msg.headers or {}).get("Status")
+        if status is None or status == HEARTBEAT_STATUS or status in NOTHING_STATUSES:
+            self._heard = monotonic()
         if status is None:
             self._outstanding = max(0, self._outstanding - 1)
             self._begin(msg)
@@ -91,8 +103,8 @@ class PullLoop:
     async def _heed(self, status: str, description: str) -> None:
         """The request is over: expired, or refused because the consumer is not there (yet)."""
         self._outstanding = 0
-        if status not in {"404", "408"}:
-            log.debug("pull request ended", consumer=self._durable, status=status, description=description)
+        if status not in NOTHING_STATUSES:
+            log.debug("pull request ended", consumer=self.durable, status=status, description=description)
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
     def _begin(self, msg: Msg) -> None:

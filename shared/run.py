@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -14,9 +14,14 @@ from shared import logging, topology
 from shared.bus import Bus
 from shared.delivery import Deliveries
 from shared.errors import GreenrunError
+from shared.pulse import beating
 from shared.settings import wrong
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from shared.errors import NotAdmitted
     from shared.service import Service
     from shared.settings import CommonSettings
 
@@ -29,6 +34,8 @@ def main(service: Service[Any, Any]) -> None:
         settings = service.settings()
     except ValidationError as error:
         sys.exit(f"{service.name}: {wrong(error)}")
+    except GreenrunError as error:
+        sys.exit(f"{service.name}: {error}")
     logging.configure(settings)
     try:
         asyncio.run(_until_signal(service, settings))
@@ -43,16 +50,24 @@ async def serve(
     stop: asyncio.Event,
     deps: Any = None,
     bus: Bus | None = None,
+    health: Path | None = None,
 ) -> None:
-    """Handle the service's deliveries until `stop`, then finish what is in hand; `deps` and `bus` replace its own."""
+    """Handle the service's deliveries until `stop`, then finish what is in hand; `deps` and `bus` replace its own.
+
+    Raises NotAdmitted where NATS lets the service in no more: started again, it reads its secrets anew.
+    `health` is the file in which it says how it is: one service of a process can have it.
+    """
     async with AsyncExitStack() as stack:
+        pulse = await stack.enter_async_context(beating(health, service.name, settings.health_grace))
         if bus is None:
             bus = await stack.enter_async_context(Bus.connect(settings, service.name))
         if deps is None:
             deps = await stack.enter_async_context(service.connect(settings, bus))
         deliveries = Deliveries(bus, service, settings, deps)
+        if pulse is not None:
+            pulse.bus = bus
         log.info("ready", service=service.name)
-        async with asyncio.TaskGroup() as group:
+        async with _while_admitted(bus, stop), asyncio.TaskGroup() as group:
             group.create_task(stop.wait())
             if service.handlers:
                 handle, back = deliveries.handle, service.gives_back
@@ -60,6 +75,26 @@ async def serve(
             if topology.node(service.name).reads is topology.INTAKE_TYPE:
                 group.create_task(_consume(bus, topology.INTAKE_CONSUMER, deliveries.adopt, settings, stop))
     log.info("stopped", service=service.name)
+
+
+@asynccontextmanager
+async def _while_admitted(bus: Bus, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Set `stop` where the server ends the service's welcome, and raise why once everything has stopped."""
+
+    async def watch() -> NotAdmitted:
+        reason = await bus.shut_out()
+        stop.set()
+        return reason
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        if not watching.done():
+            watching.cancel()
+        await asyncio.wait({watching})
+    if not watching.cancelled():
+        raise watching.result()
 
 
 async def _consume(
@@ -72,4 +107,4 @@ async def _until_signal(service: Service[Any, Any], settings: CommonSettings) ->
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(service, settings, stop=stop)
+    await serve(service, settings, stop=stop, health=settings.health_file)

@@ -2,23 +2,62 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from shared.ci.places import Place, Scheme, mirrors_of, places_of
 from shared.ci.private_names import NameRule, registry_of, rules_of
 from shared.ci.rules import switched_off
+from shared.errors import Reject
+
+SECRETS_DIR = "/run/secrets"
+
+
+class SecretFiles(SecretsSettingsSource):
+    """Settings from the files of one folder, each named as the setting in lower case; an empty file sets nothing."""
+
+    def __call__(self) -> dict[str, Any]:
+        """The contents without the space around them; Reject where a file is there and cannot be read."""
+        try:
+            found = super().__call__()
+        except (OSError, UnicodeDecodeError, SettingsError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            where = (isinstance(error, OSError) and error.filename) or self.secrets_dir
+            raise Reject(f"the secret {where} cannot be read: {why}; SECRETS_DIR names the folder") from error
+        return {name: text for name, text in found.items() if text}
 
 
 class Environment(BaseSettings):
-    """Settings from the environment; what another service reads is ignored."""
+    """Settings from the environment, else from the files in SECRETS_DIR; what another service reads is ignored."""
 
     # What was set may be a password in the wrong place: an error never repeats it.
     model_config = SettingsConfigDict(env_file=None, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature; there is no such file
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - its folder is known only now
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What the program says, then the environment, then the files where there are any."""
+        folder = Path(os.environ.get("SECRETS_DIR") or SECRETS_DIR)
+        files = (SecretFiles(settings_cls, secrets_dir=folder),) if folder.is_dir() else ()
+        return (init_settings, env_settings, *files)
 
 
 def wrong(error: ValidationError) -> str:
@@ -36,15 +75,42 @@ class CommonSettings(Environment):
     """What every service reads; a service's own `Settings` adds its fields."""
 
     nats_url: str = Field("nats://127.0.0.1:4222", description="NATS server, or several with commas between")
-    nats_user: str | None = Field(None, description="NATS user of this service")
+    nats_user: str | None = Field(None, description="NATS user; default: the service's name, operator for commands")
     nats_password: SecretStr | None = Field(None, description="password of that user")
+    nats_nkey_seed: SecretStr | None = Field(None, description="the user's nkey (its seed), instead of a password")
+    nats_tls_ca: FilePath | None = Field(
+        None, description="file with the certificates that NATS' own must come from; with it TLS is demanded"
+    )
+    nats_tls_cert: FilePath | None = Field(
+        None, description="file with the certificate to show where NATS asks for one"
+    )
+    nats_tls_key: FilePath | None = Field(None, description="file with the private key of that certificate")
+    nats_replicas: int = Field(
+        1, ge=1, le=5, description="servers of a cluster that keep each stream: 1 alone, 3 in a cluster of three"
+    )
     concurrency: int = Field(16, ge=1, description="deliveries that one service has in hand at once")
     max_deliveries: int = Field(30, ge=1, description="deliveries of one event before it becomes a dead letter")
     retry_base: float = Field(1.0, gt=0, description="seconds before the first redelivery; doubles, with full jitter")
     retry_cap: float = Field(600.0, gt=0, description="the longest delay before a redelivery in seconds")
     ack_wait: float = Field(30.0, gt=0, description="seconds without a sign of life after which a delivery comes again")
+    health_file: Path | None = Field(
+        None, description="file in which the service says how it is, for 'python -m shared.health'; the images set it"
+    )
+    health_grace: float = Field(
+        30.0, gt=0, description="seconds without NATS, or without a sign of life, after which a service is not well"
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_format: str = Field("json", description="json, or console for people")
+
+    @property
+    def nats_address(self) -> str:
+        """NATS_URL as it may be shown: without the users and passwords that may stand in it."""
+        return ",".join(f"{scheme}{rest.rpartition('@')[2]}" for scheme, rest in map(_scheme, self.nats_url.split(",")))
+
+
+def _scheme(url: str) -> tuple[str, str]:
+    before, separator, rest = url.rpartition("://")
+    return f"{before}{separator}", rest
 
 
 class GitLabSettings(Environment):
@@ -102,15 +168,26 @@ class NamingSettings(Environment):
         return rules_of(self.image_names)
 
 
-class RegistrySettings(NamingSettings):
-    """The private registry and where images come from."""
+class RegistryNameSettings(NamingSettings):
+    """What the private registry is called and how it is spoken to; who only names its images needs no password."""
 
     nexus_registry: str = Field("ai-nexus:5001", description="host:port of the private registry, as images name it")
-    registry_user: str | None = Field(None, description="user of the private registry")
-    registry_password: SecretStr | None = Field(None, description="password of that user")
     registry_insecure: bool = Field(
         default=False, description="speak http to the private registry (loopback always does)"
     )
+    air_gapped: bool = Field(default=False, description="the registry and mirrors alone are reached, not the internet")
+
+    @field_validator("nexus_registry")
+    @classmethod
+    def _named_in_images(cls, text: str) -> str:
+        return registry_of(text)
+
+
+class RegistrySettings(RegistryNameSettings):
+    """The private registry and where images come from."""
+
+    registry_user: str | None = Field(None, description="user of the private registry")
+    registry_password: SecretStr | None = Field(None, description="password of that user")
     seed_mirror: str | None = Field(
         None, description="host:port of a mirror that serves every source under its full name; then no source is asked"
     )
@@ -123,12 +200,6 @@ class RegistrySettings(NamingSettings):
     seed_auth_file: str | None = Field(
         None, description="file with the sources' users, as 'docker login' and 'skopeo login' write it"
     )
-    air_gapped: bool = Field(default=False, description="the registry and mirrors alone are reached, not the internet")
-
-    @field_validator("nexus_registry")
-    @classmethod
-    def _named_in_images(cls, text: str) -> str:
-        return registry_of(text)
 
     @field_validator("seed_mirror", "seed_mirrors")
     @classmethod

@@ -70,10 +70,19 @@ ADVISORY_SUBJECTS = [
 ]
 
 
-def streams() -> list[dict[str, Any]]:
-    """The streams (and the buckets, which are such) as JetStream's API takes them (design, section 2)."""
+def streams(*, replicas: int = 1) -> list[dict[str, Any]]:
+    """The streams (and the buckets, which are such) as JetStream's API takes them (design, section 2).
+
+    Each is kept on so many servers of a cluster; its consumers follow it.
+    """
     ninety_days = EVENTS_MAX_AGE_DAYS * 86_400 * NANOSECONDS
-    kept = {"storage": "file", "retention": "limits", "max_age": ninety_days, "num_replicas": 1, "compression": "s2"}
+    kept = {
+        "storage": "file",
+        "retention": "limits",
+        "max_age": ninety_days,
+        "num_replicas": replicas,
+        "compression": "s2",
+    }
     return [
         {
             **kept,
@@ -85,7 +94,7 @@ def streams() -> list[dict[str, Any]]:
             "duplicate_window": 120 * NANOSECONDS,
             "republish": {"src": "*.*.*.*", "dest": "live.{{wildcard(1)}}.{{wildcard(2)}}"},
         },
-        {**kept, "name": DLQ_STREAM, "subjects": ["dlq.*.*"], "allow_direct": True},
+        {**kept, "name": DLQ_STREAM, "subjects": ["dlq.*.*", "dlq.*.*.settled"], "allow_direct": True},
         {**kept, "name": ADVISORIES_STREAM, "subjects": ADVISORY_SUBJECTS},
         {
             **kept,

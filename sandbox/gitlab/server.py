@@ -49,7 +49,7 @@ class GitLabServer:
         row = await self.forge.add_project(path)
         if row is None:
             row = self.forge.project(path)
-        contents = dict(files or {}) if from_dir is None else _read(from_dir)
+        contents = dict(files or {}) if from_dir is None else files_of(from_dir)
         if contents:
             known = await self.forge.repository(row).branches()
             actions = [Action("create", name, content) for name, content in contents.items()]
@@ -66,11 +66,13 @@ async def serve(
     registry: str | None = None,
     port: int = 0,
     host: str = "127.0.0.1",
+    url: str | None = None,
     executor: Mode = Mode.CHECK,
     passed: Sequence[str] = (),
 ) -> AsyncIterator[GitLabServer]:
     """The server, listening until the context closes; what it knows stays in `data`.
 
+    `url` is what its links begin with, where others do not reach it at host and port (GitLab's external_url).
     `executor` is how jobs run; `passed` are variables of this environment that jobs of the mode `shell` may see.
     """
     data.mkdir(parents=True, exist_ok=True)
@@ -82,7 +84,7 @@ async def serve(
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
     # The address is part of every link, so the socket is bound before the application is built.
     sock = _bound(host, port)
-    base_url = f"http://{host}:{sock.getsockname()[1]}"
+    base_url = (url or f"http://{host}:{sock.getsockname()[1]}").rstrip("/")
     settings = Settings(registry, executor, data.resolve() / "executor", tuple(passed))
     forge = Forge(data, base_url, token, settings)
     app[FORGE] = forge
@@ -106,7 +108,7 @@ def _bound(host: str, port: int) -> socket.socket:
     return sock
 
 
-def _read(folder: Path) -> dict[str, bytes]:
+def files_of(folder: Path) -> dict[str, bytes]:
     """Path → bytes of all files below a folder; caches and repositories are left out."""
     skipped = {".git", "__pycache__"}
     return {

@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from shared.settings import CommonSettings, ModelSettings, PolicySettings, RegistrySettings
+from shared.settings import CommonSettings, ModelSettings, PolicySettings, RegistryNameSettings
 
 
-class Settings(CommonSettings, ModelSettings, RegistrySettings, PolicySettings):
+class Settings(CommonSettings, ModelSettings, RegistryNameSettings, PolicySettings):
     """The model, the registry that images come from, and the runner that the files are for."""
 
     image_builder: Literal["kaniko", "buildah", "buildkit"] = Field("kaniko", description="what builds the image")

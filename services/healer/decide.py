@@ -11,6 +11,7 @@ from services.healer.strategies.fix import Fix, unified_diff
 from services.healer.table import UNKNOWN
 from shared.ci.lint import check, errors
 from shared.events import Evidence, FilesGenerated, Origin, PipelineFailed, Repair, Rerun, RunFailed
+from shared.retry import repairs_since_retry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,8 @@ def ended(event: PipelineFailed, limit: int) -> RunFailed | None:
         return failed(
             event, "no repair is allowed for this run; mend what the jobs say", "; ".join(event.pipeline.reasons)
         )
-    if len(event.proposal.repairs) >= limit:
+    # A person who retries the run has changed something: what was tried before that is no reason any more.
+    if len(_tried_now(event)) >= limit:
         return failed(event, f"{limit} repairs did not make the pipeline green; {_tried(event)}", _story(event))
     return None
 
@@ -125,7 +127,7 @@ def objection(
 
 def model_may_try(event: PipelineFailed, diagnosis: Diagnosis) -> bool:
     """Whether a model is asked: not again and again about the same failure."""
-    same = [r for r in event.proposal.repairs if r.strategy == MODEL and _same_failure(r, diagnosis)]
+    same = [r for r in _tried_now(event) if r.strategy == MODEL and _same_failure(r, diagnosis)]
     return len(same) < MODEL_TRIES
 
 
@@ -193,12 +195,17 @@ def _origin(origin: Origin, fix: Fix) -> Origin:
     return "template+model" if origin.startswith("template") else "model"
 
 
+def _tried_now(event: PipelineFailed) -> tuple[Repair, ...]:
+    """The repairs since the run began or a person retried it."""
+    return repairs_since_retry(event.proposal.repairs, event.attempt)
+
+
 def _class_was_rerun(event: PipelineFailed, diagnosis: Diagnosis) -> bool:
-    return any(r.strategy == RERUN and r.error_class == diagnosis.error_class for r in event.proposal.repairs)
+    return any(r.strategy == RERUN and r.error_class == diagnosis.error_class for r in _tried_now(event))
 
 
 def _was_tried(event: PipelineFailed, diagnosis: Diagnosis, strategy: str) -> bool:
-    return any(r.strategy == strategy and _same_failure(r, diagnosis) for r in event.proposal.repairs)
+    return any(r.strategy == strategy and _same_failure(r, diagnosis) for r in _tried_now(event))
 
 
 def _same_failure(repair: Repair, diagnosis: Diagnosis) -> bool:

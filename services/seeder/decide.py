@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from shared.ci.images import RULES, images_of, is_private, parse, private_name, source_name
 from shared.events import Evidence, FilesGenerated, Image, ImagesSeeded, RunFailed
+from shared.retry import retried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -62,6 +63,11 @@ def asks_anew(event: FilesGenerated) -> bool:
     """Whether what is known of the registry may be wrong: a job has just said that it has no such image."""
     repairs = event.proposal.repairs
     return event.proposal.rerun is not None or bool(repairs and repairs[-1].error_class == "image_not_found")
+
+
+def retried_at(event: FilesGenerated) -> int | None:
+    """The attempt where a person began it: something outside has changed; None where none did."""
+    return event.attempt if retried(event, event.proposal.repairs) else None
 
 
 def present(image: Wanted, manifest: Manifest, reason: str = "") -> Image:

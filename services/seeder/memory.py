@@ -17,10 +17,14 @@ RUNS_LIMIT = 1000
 
 @dataclass
 class Known:
-    """Of one run: the manifests that were seen in the private registry, and when it first had to wait."""
+    """Of one run: the manifests that were seen in the private registry, and when it first had to wait.
+
+    `retried` is the attempt of its last retry, 0 where there was none: what was known before that is forgotten.
+    """
 
     present: dict[str, Manifest] = field(default_factory=dict)
     waits_since: float | None = None
+    retried: int = 0
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,11 @@ class Memory:
         while len(self._runs) > RUNS_LIMIT:
             self._runs.popitem(last=False)
         return known
+
+    def retried(self, run_id: str, attempt: int) -> None:
+        """A person began this attempt: all is asked again and waited for anew, once for however many deliveries."""
+        if attempt > self.of(run_id).retried:
+            self._runs[run_id] = Known(retried=attempt)
 
     def served(self, run_id: str) -> None:
         """The run has what it waited for: its next wait begins anew."""

@@ -83,6 +83,8 @@ async def seed(event: FilesGenerated, deps: Deps) -> ImagesSeeded | RunFailed:
     Raises Retry where the registry or a source is not available; what was copied until then is found present later.
     """
     to_seed, refused = decide.wanted(event.proposal.files, deps.names)
+    if attempt := decide.retried_at(event):
+        deps.memory.retried(event.run_id, attempt)
     if decide.asks_anew(event):
         deps.memory.of(event.run_id).present.clear()
     # All are waited for, so that no copy goes on behind a delivery that was given back.

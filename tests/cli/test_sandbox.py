@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import gitlab
+import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -64,7 +65,8 @@ async def test_what_is_wrong_is_one_sentence(server: GitLabServer) -> None:
 
 async def test_jobs_run_as_the_command_says(tmp_path: Path) -> None:
     """`greenrun sandbox gitlab --executor shell` runs what a commit says, with the variable that was passed."""
-    async with running(tmp_path, "--executor", "shell", "--pass-env", "GREETING") as url:
+    options = ("--token", TOKEN, "--executor", "shell", "--pass-env", "GREETING")
+    async with running(tmp_path, "gitlab", *options) as url:
 
         def commit() -> str:
             with gitlab.Gitlab(url, private_token=TOKEN, timeout=10) as api:
@@ -82,14 +84,30 @@ async def test_jobs_run_as_the_command_says(tmp_path: Path) -> None:
     assert "hello 42" in said
 
 
+async def test_links_begin_with_the_address_that_others_use(tmp_path: Path) -> None:
+    """The server listens where --host says, and its links say what --url does."""
+    asked = ("--host", "localhost", "--url", "http://gitlab.test:8929/")
+    async with running(tmp_path, "gitlab", *asked, GITLAB_TOKEN=TOKEN) as url:
+        assert url == "http://gitlab.test:8929"
+
+
+async def test_the_registries_run_alone(tmp_path: Path) -> None:
+    """An empty registry, and the upstream with an image under the full name of its source."""
+    async with running(tmp_path, "registry", "--host", "localhost") as where, httpx.AsyncClient() as client:
+        assert (await client.get(f"http://{where}/v2/_catalog")).json() == {"repositories": []}
+    async with running(tmp_path, "upstream", "--host", "localhost") as where, httpx.AsyncClient() as client:
+        tags = (await client.get(f"http://{where}/v2/docker.io/library/python/tags/list")).json()["tags"]
+        assert "3.12-slim" in tags
+
+
 @asynccontextmanager
-async def running(tmp_path: Path, *options: str) -> AsyncIterator[str]:
-    """The URL of a sandbox GitLab that the command started."""
+async def running(tmp_path: Path, part: str, *options: str, **variables: str) -> AsyncIterator[str]:
+    """The address of a part of the sandbox that the command started, as it says itself."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from greenrun.cli import main; main()", "sandbox", "gitlab", "--port", "0"),
-        *("--data", str(tmp_path / "data"), "--token", TOKEN, *options),
+        *(sys.executable, "-c", "from greenrun.cli import main; main()", "sandbox", part, "--port", "0"),
+        *("--data", str(tmp_path / part), *options),
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "GREETING": "hello", "COLUMNS": "200"},
+        env={**os.environ, "GREETING": "hello", "COLUMNS": "200", **variables},
     )
     assert process.stdout is not None
     line = await asyncio.wait_for(process.stdout.readline(), DEADLINE)

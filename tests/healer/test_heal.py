@@ -207,21 +207,28 @@ async def test_a_submission_may_ask_for_fewer_repairs_never_for_more(wanted: int
 
 
 async def test_attempts_are_limited() -> None:
-    """After the tenth repair the run ends with the whole story."""
-    repair = Repair(
-        attempt=2,
-        error_class="c",
-        job="j",
-        evidence=Evidence(source="s", text="e"),
-        strategy="s",
-        summary="m",
-        author="a",
+    """After the tenth repair the run ends with the whole story; a person's retry begins to count anew."""
+    repairs = tuple(
+        Repair(
+            attempt=attempt,
+            error_class="c",
+            job="j",
+            evidence=Evidence(source="s", text="e"),
+            strategy="s",
+            summary="m",
+            author="a",
+        )
+        for attempt in range(2, 12)
     )
-    tried = PROPOSAL.model_copy(update={"files": files(), "repairs": (repair,) * 10})
-    answer = await heal(failure("x509: bad", proposal=tried), deps())
+    tried = PROPOSAL.model_copy(update={"files": files(), "repairs": repairs})
+    event = failure("x509: bad", proposal=tried).model_copy(update={"attempt": 11})
+    answer = await heal(event, deps())
     assert isinstance(answer, RunFailed)
     assert answer.reason.startswith("10 repairs")
     assert len(answer.repairs) == 10
+    retried = await heal(event.model_copy(update={"attempt": 12}), deps())
+    assert isinstance(retried, FilesGenerated)
+    assert len(retried.proposal.repairs) == 11
 
 
 def _answer(pipeline: str, summary: str = "installs the tool") -> str:

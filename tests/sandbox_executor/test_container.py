@@ -17,6 +17,7 @@ from sandbox.gitlab.executor import Mode
 from sandbox.gitlab.executor_container import Engine, EngineFailed, find_engine
 from sandbox.gitlab.server import serve
 from sandbox.registry import serve_registry
+from tests.engine import require
 
 from .test_shell import Shell
 
@@ -29,6 +30,7 @@ async def engine() -> Engine:
     """A container engine that answers."""
     found = await find_engine()
     if found is None:
+        require()
         pytest.skip("no container engine answers (docker or podman)")
     if BUSYBOX is None or not _static(BUSYBOX):
         pytest.skip("no static busybox to make an image of (Debian: busybox-static)")

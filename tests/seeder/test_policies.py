@@ -109,26 +109,24 @@ async def test_a_refresh_comes_from_the_source_and_not_from_a_cache_that_is_behi
     assert (await one.seed()).state == "present"
 
 
+def repaired(event: FilesGenerated, error_class: str) -> FilesGenerated:
+    """The next attempt, after a repair of this class of failure."""
+    attempt, words = event.attempt + 1, dict.fromkeys(("strategy", "summary", "author"), "")
+    repair = Repair(attempt=attempt, error_class=error_class, job="j", evidence=Evidence(source="j"), **words)
+    proposal = event.proposal.model_copy(update={"repairs": (repair,)})
+    return event.model_copy(update={"attempt": attempt, "proposal": proposal})
+
+
 async def test_what_is_present_is_asked_for_once_in_a_run() -> None:
     """The next attempt of a run trusts what it saw, unless a job said that there is no such image."""
     one = world(RUBY)
     event = ruby()
     copied = await one.seed(event)
     one.registry.down = True
-    again = await one.seed(event.model_copy(update={"attempt": 3}))
+    again = await one.seed(repaired(event, "missing_command"))
     assert (again.state, again.digest) == ("present", copied.digest)
-    repair = Repair(
-        attempt=4,
-        error_class="image_not_found",
-        job="j",
-        evidence=Evidence(source="j"),
-        strategy="",
-        summary="",
-        author="",
-    )
-    proposal = event.proposal.model_copy(update={"repairs": (repair,)})
     with pytest.raises(Retry):
-        await one.seed(event.model_copy(update={"proposal": proposal}))
+        await one.seed(repaired(event, "image_not_found"))
 
 
 async def test_behind_an_air_gap_no_source_is_asked() -> None:
@@ -219,6 +217,23 @@ async def test_no_source_makes_a_run_wait_for_longer_than_its_patience() -> None
     assert (first.value.after, second.value.after) == (100.0, 60.0)
     one.now[0] = 100.0
     assert (await one.seed(event)).state == "failed"
+
+
+async def test_a_retried_run_has_its_whole_patience_and_asks_the_registry_anew() -> None:
+    """What was waited for, and seen, before a person retried the run counts no more; for all deliveries of it once."""
+    one = world(RUBY, policy=Policy(patience=100))
+    one.sources.limits["docker.io"] = 30.0
+    event = ruby()
+    with pytest.raises(Retry):
+        await one.seed(event)
+    one.now[0] = 101.0
+    assert (await one.seed(event)).state == "failed"
+    again = event.model_copy(update={"attempt": 3})
+    for _ in range(2):
+        with pytest.raises(Retry):
+            await one.seed(again)
+        one.now[0] += 60.0
+    assert (await one.seed(again)).state == "failed"
 
 
 async def test_each_wait_of_a_run_has_its_whole_patience() -> None:

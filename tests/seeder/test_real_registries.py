@@ -15,10 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import bcrypt
 import pytest
 
-from sandbox import registry_process
 from sandbox.registry import RegistryServer, serve_registry, serve_upstream
 from services.seeder.decide import Wanted
 from services.seeder.service import Deps, connect, have, seed
@@ -56,15 +54,11 @@ def logins(path: Path, host: str, user: str, password: str) -> str:
     return str(path)
 
 
-@needs_docker_registry
-async def test_a_source_with_basic_auth_is_read_with_the_login_file(private: RegistryServer, tmp_path: Path) -> None:
+async def test_a_source_with_basic_auth_is_read_with_the_login_file(
+    private: RegistryServer, guarded: str, tmp_path: Path
+) -> None:
     """With the user the image is copied; without one it is refused in the registry's own words."""
-    (tmp_path / "users").write_bytes(b"u:" + bcrypt.hashpw(b"p:w", bcrypt.gensalt(4)))
-    auth = {"htpasswd": {"realm": "lab", "path": str(tmp_path / "users")}}
-    async with (
-        serve_upstream(tmp_path / "up", [PYTHON]) as up,
-        registry_process.serve(tmp_path / "guarded", "127.0.0.1", 0, auth) as guarded,
-    ):
+    async with serve_upstream(tmp_path / "up", [PYTHON]) as up:
         skopeo = Skopeo(credentials={guarded: ("u", "p:w")}, timeout=20)
         await skopeo.copy(Place(f"{up.host_port}/{PYTHON}"), f"{guarded}/{PYTHON}")
         refused = await seeded(PYTHON, private.host_port, guarded)
