@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from services.gateway.documents import Accepted, Links, RunRow, Workflow
 from services.gateway.rows import project_of
+from shared.events import Submission
 from shared.news import News
 from shared.settings import plain
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from shared.bus import Recorded
-    from shared.events import Files, Job, Proposal, Submission
+    from shared.dead_letters import DeadLetter
+    from shared.events import Files, Job, Proposal
     from shared.history import Run
 
 MAX_KEY = 255
@@ -37,7 +39,7 @@ class BadRequest(ValueError):  # noqa: N818 - named after the answer
 def workflow_of(body: bytes) -> Workflow:
     """The submission in a request body; BadRequest names the field and what is wrong with it."""
     try:
-        return Workflow.model_validate_json(body)
+        return Workflow.model_validate_json(body, strict=True)
     except ValidationError as error:
         expected = f'Expected {{"repo_url": "https://…", …}} with any of: {", ".join(OPTIONS)}'
         raise BadRequest(f"{_problems(error)}. {expected}") from error
@@ -46,7 +48,7 @@ def workflow_of(body: bytes) -> Workflow:
 def body_of(model: type[T], body: bytes) -> T:
     """The document in a request body; an empty body is an empty document. BadRequest names what is wrong."""
     try:
-        return model.model_validate_json(body or b"{}")
+        return model.model_validate_json(body or b"{}", strict=True)
     except ValidationError as error:
         raise BadRequest(_problems(error)) from error
 
@@ -78,17 +80,41 @@ def digest_of(submission: Submission) -> str:
 
 def position_of(last_event_id: str | None, after: int | None) -> int | None:
     """The sequence after which a client wants events: what it has seen last, else what it asks for."""
-    if last_event_id is None or not last_event_id.strip():
+    if last_event_id is None:
         return after
     if not (last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) <= MAX_DIGITS):
         raise BadRequest("Last-Event-ID is the id of an event of this stream, which is a number")
     return int(last_event_id)
 
 
+def links_of(run_id: str) -> Links:
+    """Where to look further for a run."""
+    run = f"/api/v1/runs/{run_id}"
+    return Links(self=run, events=f"{run}/events")
+
+
 def accepted(run_id: str) -> Accepted:
     """The answer to a submission: the run and where to follow it."""
-    run = f"/api/v1/runs/{run_id}"
-    return Accepted(run_id=run_id, links=Links(self=run, events=f"{run}/events"))
+    return Accepted(run_id=run_id, links=links_of(run_id))
+
+
+def options_of(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a retry; one that is null becomes what it is by itself."""
+    fields = Submission.model_fields
+    return {name: fields[name].default if value is None and name in fields else value for name, value in wanted.items()}
+
+
+def letter_row(letter: DeadLetter) -> dict[str, Any]:
+    """A dead letter as JSON, without its body."""
+    settled = letter.settled
+    return {
+        **{
+            name: getattr(letter, name) for name in ("id", "service", "sequence", "subject", "reason", "time", "run_id")
+        },
+        "outcome": settled and settled.outcome,
+        "settled_by": settled and settled.by,
+        "next": (settled and settled.next) or None,
+    }
 
 
 def row_of(run: Run) -> RunRow:
@@ -125,7 +151,7 @@ def event_document(recorded: Recorded, *, data: bool = True) -> dict[str, Any]:
         "time": recorded.time.isoformat(),
         "source": recorded.source,
         "cause": recorded.cause,
-        "by": event.by,
+        "by": recorded.by,
     }
     return document | ({"data": event.model_dump(mode="json")} if data else {})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from shared.events import Analysis, Decision, Origin, Submission
 from shared.history import Status
@@ -21,6 +21,13 @@ OF_THE_INSTALLATION = {
 }
 
 
+def _no_number(moment: Any) -> Any:
+    """Refuse what is no date: a number could be seconds or milliseconds."""
+    if not isinstance(moment, str) or "-" not in moment[1:]:
+        raise ValueError("give a time such as 2026-01-31T12:00:00Z")
+    return moment
+
+
 def _with_zone(moment: datetime) -> datetime:
     """Refuse a time that says nothing of its zone."""
     if moment.tzinfo is None:
@@ -28,7 +35,7 @@ def _with_zone(moment: datetime) -> datetime:
     return moment
 
 
-Moment = Annotated[datetime, AfterValidator(_with_zone)]
+Moment = Annotated[datetime, BeforeValidator(_no_number), AfterValidator(_with_zone)]
 
 
 class Document(BaseModel):
@@ -77,6 +84,24 @@ class Cancel(Document):
     """Why a run is ended; it stands in the log."""
 
     reason: str = Field("", max_length=1000)
+
+
+class Discard(Document):
+    """Why a dead letter is let go; it stands beside it."""
+
+    reason: str = Field("", max_length=1000)
+
+
+class Retry(Document):
+    """From which event to go on, a type or a type with an attempt (`files.generated.1`), and with which options.
+
+    Without `from` it is the event that the failed phase had in hand; an option that is null is taken away.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    start: str | None = Field(None, alias="from", max_length=64)
+    options: dict[str, Any] = Field(default_factory=dict, max_length=20)
 
 
 class Golden(Document):
@@ -162,6 +187,15 @@ class Accepted(Document):
 
     run_id: str
     status: Literal["submitted"] = "submitted"
+    links: Links
+
+
+class Retried(Document):
+    """A run that goes on: the event that was published again, under which attempt."""
+
+    run_id: str
+    attempt: int
+    event: str
     links: Links
 
 
@@ -269,7 +303,10 @@ class StoredDocument(Document):
 
 
 class LetterRow(Document):
-    """A dead letter: what a service could not handle, and why. `id` is `<service>.<sequence of the event>`."""
+    """A dead letter: what a service could not handle, and why. `id` is `<service>.<sequence of the event>`.
+
+    `outcome` is what a person made of it, null while it waits for one; `next` what was published for it.
+    """
 
     id: str
     service: str
@@ -277,6 +314,16 @@ class LetterRow(Document):
     subject: str
     reason: str
     time: datetime
+    run_id: str | None
+    outcome: Literal["redriven", "discarded"] | None
+    settled_by: str | None
+    next: str | None
+
+
+class LetterDocument(LetterRow):
+    """A dead letter with its body as text."""
+
+    body: str
 
 
 class LettersDocument(Document):

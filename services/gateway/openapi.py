@@ -19,6 +19,7 @@ IN_PATH = re.compile(r"\{(\w+)\}")
 PATH_SCHEMAS = {
     "run_id": {"type": "string", "pattern": "^[0-9A-Za-z]{1,64}$"},
     "job": {"type": "integer", "minimum": 0, "maximum": 10**15},
+    "letter": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[a-z0-9.]+$"},
     "template_id": {"type": "string", "minLength": 1, "maxLength": 200},
 }
 REFUSALS = {

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from services.gateway import decide
-from shared.errors import Reject, Retry
+from shared.dead_letters import NotRedrivable
+from shared.errors import Conflict, Reject, Retry
 from shared.logging import logger
+from shared.retry import NotRetryable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -64,6 +66,8 @@ def _answered(error: Exception) -> web.Response | None:
             return answer(error.status, error.detail, error.headers)
         case Retry():
             return answer(503, f"{error}; nothing was done, ask again later", {"Retry-After": RETRY_AFTER})
+        case Conflict() | NotRetryable() | NotRedrivable():
+            return answer(409, str(error))
         case decide.BadRequest() | Reject():
             return answer(422, str(error))
         case web.HTTPException():

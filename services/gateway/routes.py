@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from services.gateway import documents as doc
-from services.gateway import reading, shelves, streaming, submitting, watching, webhooks
+from services.gateway import letters, reading, shelves, streaming, submitting, watching, webhooks
 from shared.events import Template
 from shared.history import Run
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 API = "/api/v1"
 # What an answer is where it is no JSON object of `documents`.
 TEXT, STREAM, METRICS = "text/plain", streaming.MEDIA_TYPE, "metrics"
-Answer = "type[BaseModel] | type[list] | str | None"
 
 
 @dataclass(frozen=True)
@@ -108,6 +107,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         refusals=(404, 409, 422),
     ),
     Endpoint(
+        *("POST", f"{API}/runs/{{run_id}}/retry", submitting.retry, "submitter"),
+        "Go on with a run from one of its events",
+        {202: doc.Retried},
+        body=doc.Retry,
+        refusals=(404, 409, 422),
+    ),
+    Endpoint(
         *("GET", f"{API}/events", streaming.all_events, "viewer"),
         "The events of all runs",
         {200: doc.EventsPage},
@@ -150,9 +156,28 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         refusals=(404,),
     ),
     Endpoint(
-        *("GET", f"{API}/dead-letters", shelves.list_letters, "viewer"),
+        *("GET", f"{API}/dead-letters", letters.list_letters, "viewer"),
         "List the dead letters",
         {200: doc.LettersDocument},
+    ),
+    Endpoint(
+        *("GET", f"{API}/dead-letters/{{letter}}", letters.show_letter, "viewer"),
+        "Show a dead letter",
+        {200: doc.LetterDocument},
+        refusals=(404,),
+    ),
+    Endpoint(
+        *("POST", f"{API}/dead-letters/{{letter}}/redrive", letters.redrive_letter, "operator"),
+        "Deliver a dead letter's event again",
+        {200: doc.LetterDocument},
+        refusals=(404, 409),
+    ),
+    Endpoint(
+        *("POST", f"{API}/dead-letters/{{letter}}/discard", letters.discard_letter, "operator"),
+        "Let a dead letter go",
+        {200: doc.LetterDocument},
+        body=doc.Discard,
+        refusals=(404, 409, 422),
     ),
     Endpoint(
         *("POST", webhooks.PATH, None, None),

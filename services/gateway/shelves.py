@@ -1,4 +1,4 @@
-"""What lies beside the runs: templates, dead letters, and what a repository would be analyzed as."""
+"""What lies beside the runs: templates, and what a repository would be analyzed as."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from services.gateway.documents import (
     AnalysisDocument,
     AnalysisQuery,
     Golden,
-    LetterRow,
-    LettersDocument,
     StoredDocument,
     TemplateRow,
     TemplatesDocument,
@@ -69,23 +67,6 @@ async def remove_template(request: web.Request) -> web.Response:
 
 def _no_template(template_id: str) -> Refused:
     return Refused(404, f"there is no template {template_id[:100]!r}; GET /api/v1/templates lists them")
-
-
-async def list_letters(request: web.Request) -> web.Response:
-    """All dead letters, oldest first."""
-    letters = await request.app[GATEWAY].bus.dead_letters()
-    rows = [
-        LetterRow(
-            id=f"{letter.service}.{letter.sequence}",
-            service=letter.service,
-            sequence=letter.sequence,
-            subject=letter.subject,
-            reason=letter.reason,
-            time=letter.time,
-        )
-        for letter in letters
-    ]
-    return web.json_response(text=LettersDocument(letters=rows).model_dump_json())
 
 
 async def analyze(request: web.Request) -> web.Response:

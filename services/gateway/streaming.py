@@ -30,28 +30,27 @@ async def run_events(request: web.Request) -> web.StreamResponse:
     """The events of one run: all there are as JSON, or all there are and will be as a stream."""
     query = decide.query_of(RunEventsQuery, request.query)
     records = await history(request)
+    after = decide.position_of(request.headers.get("Last-Event-ID"), query.after) or 0
     if _wants_stream(request):
-        after = decide.position_of(request.headers.get("Last-Event-ID"), query.after)
-        return await _stream(request, after or 0, request.match_info["run_id"], data=query.data)
-    listed = [r for r in records if r.sequence > (query.after or 0)]
+        return await _stream(request, after, request.match_info["run_id"], data=query.data)
+    listed = [recorded for recorded in records if recorded.sequence > after]
     return web.json_response([decide.event_document(recorded, data=query.data) for recorded in listed])
 
 
 async def all_events(request: web.Request) -> web.StreamResponse:
     """A page of the log as JSON, or what comes from now on, or from a position on, as a stream."""
     query = decide.query_of(EventsQuery, request.query)
-    gateway = request.app[GATEWAY]
+    gateway, after = request.app[GATEWAY], decide.position_of(request.headers.get("Last-Event-ID"), query.after)
     if _wants_stream(request):
         if not gateway.feed.log:
             raise Retry("the log is not there yet")
-        after = decide.position_of(request.headers.get("Last-Event-ID"), query.after)
         return await _stream(request, gateway.feed.reached if after is None else after, EVERY_RUN, data=query.data)
-    return await _page(gateway, query)
+    return await _page(gateway, after or 0, query)
 
 
-async def _page(gateway: Gateway, query: EventsQuery) -> web.Response:
+async def _page(gateway: Gateway, position: int, query: EventsQuery) -> web.Response:
     """At most so many events after a sequence."""
-    position, listed = query.after or 0, []
+    listed = []
     async with aclosing(gateway.bus.since(position)) as events:
         async for recorded in events:
             listed.append(decide.event_document(recorded, data=query.data))

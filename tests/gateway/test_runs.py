@@ -111,7 +111,7 @@ async def test_a_run_is_cancelled_once_and_the_log_says_by_whom(api: Api) -> Non
         answer = await api.client.post(f"/api/v1/runs/{run_id}/cancel", json={"reason": "wrong branch"})
         assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
     [event] = [r.event for r in await api.bus.history(run_id) if isinstance(r.event, RunCancelled)]
-    assert (event.by, event.cancelled_by, event.reason) == ("GATEWAY_TOKEN", "GATEWAY_TOKEN", "wrong branch")
+    assert (event.cancelled_by, event.reason) == ("GATEWAY_TOKEN", "wrong branch")
     over = await api.happened(healed(new_run_id()))
     refused = await api.client.post(f"/api/v1/runs/{over}/cancel")
     assert (refused.status_code, refused.json()["detail"]) == (409, "the run has passed; there is nothing to cancel")
