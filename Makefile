@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up green test check fmt audit chart images containers e2e env modelfile doctor clean
+.PHONY: help setup demo up green test check fmt audit chart images containers e2e env events modelfile doctor clean
 
 BIN := .venv/bin
 
@@ -57,6 +57,9 @@ e2e: setup ## build all images, run the system in containers, kill, scale, upgra
 
 env: setup ## write .env.example from the settings classes and compose.yaml
 	@$(BIN)/python scripts/environment.py
+
+events: setup ## write docs/events from the models: JSON Schemas and AsyncAPI
+	@$(BIN)/python -m shared.asyncapi docs/events
 
 modelfile: setup ## write ollama/Modelfile from the generator's prompt
 	@$(BIN)/python scripts/modelfile.py

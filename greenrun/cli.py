@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from greenrun import images, offline, sandbox, secrets, templates, view, webhook
+from greenrun import images, offline, sandbox, secrets, templates, token, view, webhook
 from greenrun.exits import FAILED, UNAVAILABLE, USAGE, WrongCall, fail, finish, stop_signal
 from greenrun.follow import follow, record_json
 from greenrun.place import running_log, values
@@ -40,6 +40,7 @@ app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(templates.app, name="templates")
 app.add_typer(images.app, name="images")
 app.add_typer(webhook.app, name="webhook")
+app.add_typer(token.app, name="token")
 app.add_typer(secrets.app, name="secrets")
 app.command()(offline.analyze)
 app.command()(offline.generate)
@@ -110,12 +111,16 @@ def submit(
         bool, typer.Option("--skip-ci", help="commit with \\[skip ci]: the run ends with the commit, unproven")
     ] = False,
     author: Annotated[str | None, typer.Option(help="author of the commit: 'Name <address>'")] = None,
+    builder: Annotated[str | None, typer.Option(help="what builds the image: kaniko, buildah or buildkit")] = None,
+    heal_attempts: Annotated[int | None, typer.Option(help="repairs at most; 0: none")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="follow the run to its end")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask for a pipeline."""
-    wanted = {"project": project, "create_project": create_project and create_project.value, "branch": branch}
+    create = create_project and create_project.value
+    wanted: dict[str, Any] = {"project": project, "create_project": create, "branch": branch}
     wanted |= {"ref": ref, "subfolder": subfolder, "author": author, "requested_by": "cli"}
+    wanted |= {"builder": builder, "heal_attempts": heal_attempts}
     try:
         submission = Submission.model_validate(
             {"repo_url": url, "merge_request": merge_request, "skip_ci": skip_ci, **wanted}
@@ -202,6 +207,8 @@ async def _up(home: Path | None, *, processes: bool, fixed_ports: bool) -> None:
     )
     async with started as system:
         console.print(f"[bold]greenrun is up[/], its data in {home}; API at {system.parts['gateway']}", soft_wrap=True)
+        if made := system.values.get("gateway_token"):
+            console.print(f"the API's token is {made}", soft_wrap=True, highlight=False)
         elsewhere = "" if home == local.default_home() else f"GREENRUN_HOME={shlex.quote(str(home))} "
         told = f"submit a repository from another terminal: {elsewhere}greenrun submit URL --watch  (Ctrl-C ends)"
         console.print(told, soft_wrap=True)

@@ -172,10 +172,18 @@ class Parts:
                 values |= await begin(values)
         values.setdefault("gateway_port", _port("GATEWAY_PORT") or embedded.free_port(self._ports["gateway"]))
         self.names["gateway"] = f"http://{embedded.LOOPBACK}:{values['gateway_port']}"
-        for name, made in (("portal_url", self.names["gateway"]), ("webhook_secret", self._webhook_secret())):
+        for name, made in (
+            ("portal_url", self.names["gateway"]),
+            ("webhook_secret", self._webhook_secret()),
+            ("gateway_token", self._gateway_token()),
+            ("gateway_data", str(self._home / "gateway")),
+        ):
             if not os.environ.get(name.upper()):
                 values.setdefault(name, made)
         return values
+
+    def _gateway_token(self) -> str:
+        return _secret(self._home / "gateway.token", "grn-")
 
     def _webhook_secret(self) -> str:
         return _secret(self._home / "webhook.secret")

@@ -75,5 +75,7 @@ def _entry(row: Permissions, identity: Iterable[str]) -> Iterator[str]:
         yield f"        {verb}: {{ allow: ["
         yield from (f"          {json.dumps(subject)}" for subject in subjects)
         yield "        ] }"
+    if row.answers:
+        yield "        allow_responses: true"
     yield "      }"
     yield "    }"

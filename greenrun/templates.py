@@ -17,7 +17,7 @@ from rich.text import Text
 from greenrun.exits import USAGE, WrongCall, fail, finish, why
 from greenrun.place import values
 from shared.errors import GreenrunError
-from shared.events import Analysis, Files, Template
+from shared.events import Files, Template
 from shared.settings import ChromaSettings, PolicySettings
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from shared.adapters.reindex import Reindexed
     from shared.adapters.templates import ChromaTemplates
 
-GOLDEN = "pipeline_templates"
 NONE_YET = "no templates yet; the first pipeline that passes becomes one"
 
 app = typer.Typer(
@@ -200,6 +199,7 @@ async def _remove(template_id: str) -> None:
 
 async def _add(pipeline: Path, dockerfile: Path, like: str) -> tuple[Template, bool]:
     from greenrun.analyze import analysis_of  # noqa: PLC0415 - what it needs takes time to load
+    from shared.golden import golden  # noqa: PLC0415
 
     disabled = PolicySettings(**values()).disabled_rules
     template = golden(_read(pipeline, dockerfile), await analysis_of(like), disabled)
@@ -217,20 +217,6 @@ def _text(file: Path) -> str:
         return file.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise WrongCall(f"{file} cannot be read: {why(error)}") from error
-
-
-def golden(files: Files, analysis: Analysis, disabled: frozenset[str] = frozenset()) -> Template:
-    """The template of these files for repositories like this one; GreenrunError where the checks refuse them."""
-    from services.learner.decide import template_for  # noqa: PLC0415 - what it needs takes time to load
-    from shared.ci.lint import check, errors  # noqa: PLC0415
-    from shared.ci.parameters import NO_REGISTRY, with_registry  # noqa: PLC0415
-    from shared.ci.stages import STAGES  # noqa: PLC0415
-
-    neutral = with_registry(files, NO_REGISTRY)
-    if found := errors(check(neutral, registry=NO_REGISTRY, disabled=disabled)):
-        listed = "\n".join(f"  {finding}" for finding in found[:20])
-        raise GreenrunError(f"the files are refused:\n{listed}")
-    return template_for(analysis, neutral, collection=GOLDEN, stages=len(STAGES))
 
 
 def _summary(template: Template) -> dict[str, Any]:

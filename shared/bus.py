@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from shared.retry import Plan
     from shared.settings import CommonSettings
 
+    Answering = Callable[[dict[str, Any]], Awaitable[Mapping[str, Any]]]
+
 MAX_BODY = 256 * 1024
 ALREADY_PUBLISHED = 10071
 RIVAL_IN_FLIGHT = frozenset({10164, 10158})
@@ -52,7 +54,8 @@ log = logger("bus")
 class Recorded:
     """An event in the log: its place in the stream, when it was stored, who said it, and because of which event.
 
-    `by` is the person on whose word a program said it; None where no person did.
+    `by` is the person on whose word a program said it; None where no person did. `size` is that of the
+    body in bytes.
     """
 
     event: Event
@@ -62,11 +65,21 @@ class Recorded:
     source: str
     cause: str | None
     by: str | None = None
+    size: int = 0
 
     @property
     def again(self) -> bool:
         """Whether it is an earlier event of the run that a person had published again."""
         return self.cause is not None and self.cause.startswith(f"{self.event.type}.{self.event.run_id}.")
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How far the log reaches: sequences of the first and last message, and which log it is (its time of creation)."""
+
+    log: str
+    first: int
+    last: int
 
 
 class Undecodable(ValueError):  # noqa: N818 - what the message is
@@ -243,6 +256,41 @@ class Bus:
             with suppress(NatsError, ConnectionError):
                 await subscription.unsubscribe()
 
+    async def ask(self, subject: str, question: Mapping[str, Any], *, seconds: float) -> dict[str, Any]:
+        """The answer of one of those who answer on the subject; Retry where nobody does within so many seconds."""
+        try:
+            answer = await self._client.request(subject, json.dumps(question).encode(), timeout=seconds)
+        except (NatsError, ConnectionError) as error:
+            raise Retry(f"nobody answers on {subject}: {error or type(error).__name__}") from error
+        return dict(json.loads(answer.data))
+
+    @asynccontextmanager
+    async def answering(self, subject: str, group: str, answer: Answering) -> AsyncIterator[None]:
+        """Answer what is asked on the subject, several questions at once; of a group one answers each question."""
+        tasks: set[asyncio.Task[None]] = set()
+
+        async def respond(msg: Msg) -> None:
+            try:
+                said = await answer(json.loads(msg.data))
+                await msg.respond(json.dumps(said).encode())
+            except Exception:
+                log.exception("a question could not be answered", subject=subject)
+
+        async def on(msg: Msg) -> None:
+            task = asyncio.create_task(respond(msg))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+        subscription = await self._client.subscribe(subject, queue=group, cb=on)
+        try:
+            yield
+        finally:
+            with suppress(NatsError, ConnectionError):
+                await subscription.unsubscribe()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
     # Reading
 
     async def history(self, run_id: str) -> list[Recorded]:
@@ -252,6 +300,23 @@ class Bus:
     async def all_events(self) -> list[Recorded]:
         """The whole log up to now."""
         return [r async for raw in self._read(topology.EVENTS_STREAM, "*.*.*.*") for r in _recorded(raw)]
+
+    async def since(self, sequence: int, run_id: str = "*") -> AsyncGenerator[Recorded, None]:
+        """The events after this sequence up to now, of one run or of all; Retry where NATS is interrupted meanwhile.
+
+        What now is, the stream's leader says: a replica that is behind would leave a gap.
+        """
+        async for raw in self._read(topology.EVENTS_STREAM, f"*.*.{run_id}.*", sequence + 1, by_leader=True):
+            for recorded in _recorded(raw):
+                yield recorded
+
+    async def extent(self) -> Extent:
+        """How far the log reaches now; Retry where NATS does not answer, Reject where there is no log yet."""
+        answer = json.loads(await self._request(f"$JS.API.STREAM.INFO.{topology.EVENTS_STREAM}", b""))
+        if "error" in answer:
+            raise Reject(f"there is no log: {answer['error'].get('description')}; provision it")
+        state = answer["state"]
+        return Extent(answer["created"], state["first_seq"], state["last_seq"])
 
     async def tail(
         self,
@@ -273,7 +338,7 @@ class Bus:
                     start = (raw.seq or 0) + 1
                     for recorded in _recorded(raw):
                         yield recorded
-            except (NatsError, APIError, ConnectionError, TimeoutError) as error:
+            except (NatsError, APIError, ConnectionError, TimeoutError, Retry) as error:
                 log.debug("tail is interrupted", error=str(error))
             await asyncio.sleep(0.1)
 
@@ -294,12 +359,14 @@ class Bus:
             if not more or len(found) >= answer.get("total", 0):
                 return found
 
-    async def _read(self, stream: str, subject: str) -> AsyncIterator[RawStreamMsg]:
-        """All messages up to the last one that is there now."""
-        last = await self._last(stream, subject)
-        if last is None:
+    async def _read(
+        self, stream: str, subject: str, start: int = 1, *, by_leader: bool = False
+    ) -> AsyncIterator[RawStreamMsg]:
+        """All messages from a sequence on up to the last one that is there now."""
+        last = await self._last(stream, subject, by_leader=by_leader)
+        if last is None or (last.seq or 0) < start:
             return
-        async for raw in self._follow(stream, [subject], 1):
+        async for raw in self._follow(stream, [subject], start):
             yield raw
             if (raw.seq or 0) >= (last.seq or 0):
                 return
@@ -332,13 +399,30 @@ class Bus:
         young = [raw for raw in found if isinstance(start, int) or (raw.time or start) >= start]
         return max((raw.seq or 0 for raw in young), default=0)
 
-    async def _last(self, stream: str, subject: str) -> RawStreamMsg | None:
+    async def _last(self, stream: str, subject: str, *, by_leader: bool = False) -> RawStreamMsg | None:
+        direct = stream == topology.EVENTS_STREAM and not by_leader
         try:
-            return await self._js.get_last_msg(stream, subject, direct=stream == topology.EVENTS_STREAM)
+            return await self._js.get_last_msg(stream, subject, direct=direct)
         except NotFoundError:
             return None
         except (NatsError, ConnectionError) as error:
             raise Retry(f"NATS does not answer: {error or type(error).__name__}") from error
+
+    # Records: what is kept by key beside the log
+
+    async def keep(self, bucket: str, key: str, record: Mapping[str, Any], *, first: bool = False) -> bool:
+        """Store a record under its key; with `first` only where there is none: False where there was one."""
+        headers = {"Nats-Expected-Last-Subject-Sequence": "0"} if first else {}
+        return await self._insist(f"$KV.{bucket}.{key}", json.dumps(record).encode(), headers)
+
+    async def kept(self, bucket: str, key: str) -> dict[str, Any] | None:
+        """The record under a key; None where there is none, Retry where NATS does not answer."""
+        raw = await self._last(f"KV_{bucket}", f"$KV.{bucket}.{key}")
+        return None if raw is None else dict(json.loads(raw.data or b"{}"))
+
+    async def all_kept(self, bucket: str) -> list[dict[str, Any]]:
+        """All records of a bucket, in the order in which they were stored."""
+        return [json.loads(raw.data or b"{}") async for raw in self._read(f"KV_{bucket}", f"$KV.{bucket}.>")]
 
     # Consuming
 
@@ -515,4 +599,5 @@ def _recorded(raw: RawStreamMsg) -> list[Recorded]:
         return []
     source = headers.get("ce-source", "").removeprefix("greenrun/") or "unknown"
     time = raw.time or datetime.now(UTC)
-    return [Recorded(event, raw.seq or 0, time, subject, source, headers.get("ce-cause"), headers.get("ce-by"))]
+    cause, by, size = headers.get("ce-cause"), headers.get("ce-by"), len(raw.data or b"")
+    return [Recorded(event, raw.seq or 0, time, subject, source, cause, by, size)]

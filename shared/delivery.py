@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from shared.bus import Undecodable, decode
+from shared.ending import over
 from shared.errors import Reject, Retry
 from shared.events import Event, RepoSubmitted, RunFailed, Submission, adopted_run_id
 from shared.heartbeat import Heartbeat
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from shared.settings import CommonSettings
 
 log = logger("delivery")
-CANCEL_SECONDS = 0.2
 
 
 def backoff(deliveries: int, *, base: float, cap: float) -> float:
@@ -140,14 +140,7 @@ class Deliveries:
                 log.info("the run was cancelled; the work on it ends")
                 return []
             finally:
-                await _over(working)
-
-
-async def _over(task: asyncio.Task[Any]) -> None:
-    """Return when the task is over. Python 3.11's `wait_for` may swallow a cancellation: said until it is heard."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=CANCEL_SECONDS)
+                await over(working)
 
 
 def _decoded(msg: Msg) -> Event:

@@ -16,6 +16,7 @@ from ulid import ULID
 
 Decision = Literal["chromadb-direct", "chromadb-reference", "llm-generated"]
 Origin = Literal["template", "template+model", "model", "rules"]
+Builder = Literal["kaniko", "buildah", "buildkit"]
 Outcome = Literal["failed", "canceled", "skipped", "no_pipeline", "yaml_error", "blocked", "stuck", "deadline"]
 ImageState = Literal["present", "copied", "refreshed", "failed", "unresolved"]
 
@@ -55,6 +56,8 @@ class Submission(Fact):
     `subfolder` is the folder of the project to build, where the repository has several. `create_project` makes the
     named project where there is none: empty, or with the repository's branch. `branch` is the one to commit to; None
     means one of the run's own. `author` is that of the commit, `Name <address>`; None leaves it to GitLab.
+    `builder` builds the image where greenrun writes the files; None is the installation's own. `heal_attempts` are the
+    repairs at most, 0 none, and never more than the installation allows.
     """
 
     repo_url: str = Field(min_length=1, max_length=2048)
@@ -66,6 +69,8 @@ class Submission(Fact):
     merge_request: bool = False
     skip_ci: bool = False
     author: str | None = Field(None, max_length=250)
+    builder: Builder | None = None
+    heal_attempts: int | None = Field(None, ge=0, le=100)
     requested_by: str | None = None
 
     @field_validator("subfolder")

@@ -74,12 +74,12 @@ def fold(records: Iterable[Record]) -> Run:
     by_sequence = {record.sequence: record for record in records}
     run = Run()
     for _, record in sorted(by_sequence.items()):
-        run = _advance(run, record)
+        run = advance(run, record)
     return run
 
 
-def _advance(run: Run, record: Record) -> Run:
-    """The run one event later."""
+def advance(run: Run, record: Record) -> Run:
+    """The run one event later; a projection that reads the log in order folds by this, one event at a time."""
     event = record.event
     seconds = (record.time - run.updated).total_seconds() if run.timeline else None
     step = Step(type=event.type, attempt=event.attempt, time=record.time, seconds=seconds)

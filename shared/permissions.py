@@ -6,14 +6,25 @@ answers in its own inbox. Everything beyond that is a row in the tables below. N
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from shared import topology
+from shared.dead_letters import SETTLED
 from shared.events import EVENT_TYPES, RunCancelled
 from shared.news import EVERY_SUBJECT as NEWS
 from shared.progress import SUBJECT as PROGRESS
-from shared.topology import BLOBS_BUCKET, DLQ_STREAM, EVENTS_STREAM, INTAKE_CONSUMER, INTAKE_SUBJECT, LEASES_BUCKET
+from shared.questions import ANALYSIS
+from shared.topology import (
+    BLOBS_BUCKET,
+    DLQ_STREAM,
+    EVENTS_STREAM,
+    INTAKE_CONSUMER,
+    INTAKE_SUBJECT,
+    KEYS_BUCKET,
+    LEASES_BUCKET,
+    TOKENS_BUCKET,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,12 +38,16 @@ USERS = (*SERVICES, PROVISIONER, OPERATOR)
 
 # Which services use what lies beside the consumer and the event types; the whole-system test finds what is missing.
 PUTS_BLOBS = frozenset({"analyzer", "monitor"})
-GETS_BLOBS = frozenset({"generator", "healer"})
+GETS_BLOBS = frozenset({"generator", "healer", "gateway"})
 TAKES_LEASES = frozenset({"seeder"})
 READS_THE_LOG = frozenset({"gateway", "retriever"})
 CHECKS_PROVISIONING = frozenset({"gateway"})
 TELLS = {"generator": f"{PROGRESS}.*", "healer": f"{PROGRESS}.*", "seeder": f"{PROGRESS}.*", "gateway": NEWS}
-HEARS = {"monitor": NEWS}
+HEARS = {"monitor": NEWS, "analyzer": ANALYSIS}
+ASKS = {"gateway": ANALYSIS}
+ANSWERS = frozenset({"analyzer"})
+SETTLES_LETTERS = frozenset({"gateway"})
+KEEPS_KEYS = frozenset({"gateway"})
 
 BLOBS_STREAM = f"OBJ_{BLOBS_BUCKET}"
 LEASES_STREAM = f"KV_{LEASES_BUCKET}"
@@ -41,11 +56,15 @@ API = "$JS.API"
 
 @dataclass(frozen=True)
 class Permissions:
-    """All subjects that a user may publish to and subscribe to; what is not named is refused."""
+    """All subjects that a user may publish to and subscribe to; what is not named is refused.
+
+    With `answers` it may say one thing to whoever asked it something, and only there.
+    """
 
     user: str
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
+    answers: bool = False
 
 
 def inbox(user: str) -> str:
@@ -81,16 +100,19 @@ def _service(row: Node) -> Permissions:
     name = row.service
     publish = [f"{event.type}.*.*" for event in row.publishes]
     publish += _consuming(row)
-    publish += [TELLS[name]] if name in TELLS else []
+    publish += [table[name] for table in (TELLS, ASKS) if name in table]
     for users, subjects in (
         (PUTS_BLOBS, _putting_blobs()),
         (GETS_BLOBS, _reading_blobs()),
         (TAKES_LEASES, _leasing()),
         (READS_THE_LOG, _reading(EVENTS_STREAM)),
         (CHECKS_PROVISIONING, _checking()),
+        (SETTLES_LETTERS, [*_reading(DLQ_STREAM), f"dlq.*.*.{SETTLED}"]),
+        (KEEPS_KEYS, [*_keeping(KEYS_BUCKET), f"{API}.STREAM.MSG.GET.KV_{TOKENS_BUCKET}"]),
     ):
         publish += subjects if name in users else []
-    return _permitted(name, publish, [HEARS[name]] if name in HEARS else [])
+    permitted = _permitted(name, publish, [HEARS[name]] if name in HEARS else [])
+    return replace(permitted, answers=name in ANSWERS)
 
 
 def _consuming(row: Node) -> list[str]:
@@ -114,6 +136,11 @@ def _reading_blobs() -> list[str]:
 def _putting_blobs() -> list[str]:
     """Chunks and descriptions; a blob is named by its digest, so that a changed one is noticed by whoever reads it."""
     return [*_reading_blobs(), f"$O.{BLOBS_BUCKET}.C.*", f"$O.{BLOBS_BUCKET}.M.*"]
+
+
+def _keeping(bucket: str) -> list[str]:
+    """Records by key, each of which can be read; all of them by who may read the bucket's stream too."""
+    return [f"$KV.{bucket}.*", f"{API}.STREAM.MSG.GET.KV_{bucket}"]
 
 
 def _leasing() -> list[str]:
@@ -161,6 +188,8 @@ def _operating() -> list[str]:
         *_reading(EVENTS_STREAM),
         *_reading(DLQ_STREAM),
         *_reading(topology.ADVISORIES_STREAM),
+        *_keeping(TOKENS_BUCKET),
+        *_reading(f"KV_{TOKENS_BUCKET}"),
         *_reading_blobs(),
         f"{API}.INFO",
         f"{API}.STREAM.NAMES",

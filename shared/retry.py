@@ -34,12 +34,14 @@ AGAIN_AFTER_HEALER = events.FilesGenerated.type
 OPTIONS: dict[str, str] = {
     "ref": events.RepoSubmitted.type,
     "subfolder": events.RepoSubmitted.type,
+    "builder": events.TemplateResolved.type,
     "project": events.ImagesSeeded.type,
     "create_project": events.ImagesSeeded.type,
     "branch": events.ImagesSeeded.type,
     "merge_request": events.ImagesSeeded.type,
     "skip_ci": events.ImagesSeeded.type,
     "author": events.ImagesSeeded.type,
+    "heal_attempts": events.ImagesSeeded.type,
 }
 
 

@@ -13,6 +13,8 @@ DLQ_STREAM = "DLQ"
 ADVISORIES_STREAM = "ADVISORIES"
 BLOBS_BUCKET = "greenrun-blobs"
 LEASES_BUCKET = "greenrun-leases"
+KEYS_BUCKET = "greenrun-keys"
+TOKENS_BUCKET = "greenrun-tokens"
 INTAKE_TYPE = events.RepoSubmitted
 INTAKE_SUBJECT = INTAKE_TYPE.type
 INTAKE_CONSUMER = "analyzer-intake"
@@ -32,8 +34,19 @@ class Node:
         return None if self.reads is None else f"{self.reads.type}.*.*"
 
 
+RETRIED: tuple[type[Event], ...] = (
+    events.RepoSubmitted,
+    events.RepoAnalyzed,
+    events.TemplateResolved,
+    events.FilesGenerated,
+    events.ImagesSeeded,
+    events.CommitCreated,
+    events.PipelinePassed,
+    events.PipelineFailed,
+)
 TOPOLOGY: tuple[Node, ...] = (
-    Node("gateway", None, (events.RepoSubmitted, events.RunCancelled)),
+    # Beside what it says itself the gateway publishes again what a person retries: all that some service reads.
+    Node("gateway", None, (*RETRIED, events.RunCancelled)),
     Node("analyzer", events.RepoSubmitted, (events.RepoSubmitted, events.RepoAnalyzed, events.RunFailed)),
     Node("retriever", events.RepoAnalyzed, (events.TemplateResolved, events.RunFailed)),
     Node("generator", events.TemplateResolved, (events.FilesGenerated, events.RunFailed)),
@@ -61,6 +74,8 @@ EVENTS_MAX_AGE_DAYS = 90
 MAX_DELIVER_BACKSTOP = 10_000
 # Where the server does not know a message's own time to live (before NATS 2.11), a lease is forgotten after this.
 LEASES_MAX_AGE_SECONDS = 120
+# For so long an Idempotency-Key stands for its run.
+KEYS_MAX_AGE_DAYS = 7
 ADVISORY_SUBJECTS = [
     f"$JS.EVENT.ADVISORY.CONSUMER.{kind}.{EVENTS_STREAM}.>" for kind in ("MAX_DELIVERIES", "MSG_TERMINATED")
 ]
@@ -109,7 +124,14 @@ def streams(*, replicas: int = 1) -> list[dict[str, Any]]:
             "allow_msg_ttl": True,
             "allow_direct": True,
         },
+        {**kept, **_records(KEYS_BUCKET), "max_age": KEYS_MAX_AGE_DAYS * 86_400 * NANOSECONDS},
+        {**kept, **_records(TOKENS_BUCKET), "max_age": 0},
     ]
+
+
+def _records(bucket: str) -> dict[str, Any]:
+    """A bucket that keeps the newest record of each key."""
+    return {"name": f"KV_{bucket}", "subjects": [f"$KV.{bucket}.>"], "max_msgs_per_subject": 1, "allow_direct": True}
 
 
 def consumers(*, ack_wait: float) -> list[dict[str, Any]]:

@@ -1,138 +1,144 @@
-"""Gateway: takes submissions over HTTP and shows runs; it reads the log and publishes `repo.submitted`."""
+"""Gateway: takes submissions over HTTP and shows runs; it reads the log and publishes what people ask for."""
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import asyncio
+import json
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from services.gateway import decide, webhooks
+from services.gateway import decide, openapi, projector, reading
+from services.gateway.access import Access
+from services.gateway.feed import Feed
+from services.gateway.limits import Rate, Streams
+from services.gateway.metrics import Metrics
+from services.gateway.problems import problems
+from services.gateway.routes import API, ENDPOINTS
 from services.gateway.settings import Settings
-from shared.bus import Bus
-from shared.errors import Reject, Retry
-from shared.events import RepoSubmitted
-from shared.history import fold
+from services.gateway.state import CALLER, GATEWAY, Gateway
+from services.gateway.webhooks import Webhooks
+from shared.adapters.templates import ChromaTemplates
+from shared.ending import over
+from shared.errors import Reject
+from shared.logging import logger
 from shared.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from shared.bus import Recorded
+    from services.gateway.problems import Handler
+    from shared.bus import Bus
+    from shared.tokens import Role
 
-BUS = web.AppKey("bus", Bus)
-TOKEN = web.AppKey("token", str)
-# A webhook has no bearer token but its own secret.
-OPEN_PATHS = frozenset({"/healthz", "/readyz", webhooks.PATH})
+AGAIN_SECONDS = 1.0
+# Streams that are open at the end are cut: their clients come back by themselves.
+END_SECONDS = 1.0
+log = logger("gateway")
 
 
 @dataclass(frozen=True)
 class Deps:
-    """The address that the API answers on."""
+    """The address that the API answers on, and all that it works with."""
 
     url: str
+    gateway: Gateway
 
 
 @asynccontextmanager
 async def connect(settings: Settings, bus: Bus) -> AsyncIterator[Deps]:
-    """The API, listening; Reject where it would be open to the network without a token."""
-    refusal = decide.refusal_to_listen(settings.gateway_host, settings.gateway_token.get_secret_value())
+    """The API, listening; Reject where it would be open to the network, or cannot listen or keep its list there."""
+    refusal = decide.refusal_to_listen(settings.gateway_host, authenticates=settings.authenticates)
     if refusal:
         raise Reject(refusal)
-    runner = web.AppRunner(application(settings, bus), access_log=None)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, settings.gateway_host, settings.gateway_port)
-        await site.start()
-        port = runner.addresses[0][1]
-        yield Deps(f"http://{settings.gateway_host}:{port}")
-    finally:
-        await runner.cleanup()
+    async with AsyncExitStack() as stack:
+        gateway = await _gateway(settings, bus, stack)
+        runner = web.AppRunner(application(gateway), access_log=None, shutdown_timeout=END_SECONDS)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        try:
+            await web.TCPSite(runner, settings.gateway_host, settings.gateway_port).start()
+        except OSError as error:
+            where = f"{settings.gateway_host}:{settings.gateway_port}"
+            raise Reject(f"the gateway cannot listen on {where}: {error.strerror}; set GATEWAY_PORT") from error
+        runs = gateway.runs
+        works = (gateway.feed.run, lambda: runs.follow(bus, gateway.feed))
+        tasks = [asyncio.create_task(_always(work)) for work in works]
+        try:
+            yield Deps(f"http://{settings.gateway_host}:{runner.addresses[0][1]}", gateway)
+        finally:
+            await over(*tasks)
 
 
-def application(settings: Settings, bus: Bus) -> web.Application:
-    """The routes of the API over one bus."""
-    app = web.Application(client_max_size=settings.gateway_max_body, middlewares=[_problems, _authorization])
-    app[BUS] = bus
-    app[TOKEN] = settings.gateway_token.get_secret_value()
-    app.router.add_post("/api/v1/pipeline/workflow", submit)
-    app.router.add_get("/api/v1/runs/{run_id}", show_run)
-    app.router.add_get("/api/v1/runs/{run_id}/events", show_events)
+async def _gateway(settings: Settings, bus: Bus, stack: AsyncExitStack) -> Gateway:
+    """Its parts; nothing is asked of the log or of Chroma yet."""
+    return Gateway(
+        settings=settings,
+        bus=bus,
+        feed=Feed(bus),
+        runs=await stack.enter_async_context(projector.connect(settings.gateway_data)),
+        templates=await stack.enter_async_context(ChromaTemplates.connect(settings)),
+        access=Access(bus, settings.gateway_token.get_secret_value(), open_=not settings.authenticates),
+        rate=Rate(settings.gateway_rate),
+        streams=Streams(settings.gateway_streams),
+        metrics=Metrics(),
+        webhooks=Webhooks(bus, settings.webhook_secret.get_secret_value()),
+    )
+
+
+async def _always(work: Callable[[], Awaitable[None]]) -> None:
+    """Begin again whatever happens: a gateway that has stopped to follow the log would tell old news for ever."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("the gateway could not follow the log, and begins again")
+        await asyncio.sleep(AGAIN_SECONDS)
+
+
+def application(gateway: Gateway) -> web.Application:
+    """The routes of the API, as the table of endpoints has them."""
+    middlewares = [gateway.metrics.middleware, problems]
+    app = web.Application(client_max_size=gateway.settings.gateway_max_body, middlewares=middlewares)
+    app[GATEWAY] = gateway
+    for endpoint in ENDPOINTS:
+        _add(app, endpoint.method, endpoint.path, _guarded(endpoint.handler or gateway.webhooks.take, endpoint.role))
     # The link in commits and merge requests (PortalSettings.run_name).
-    app.router.add_get("/runs/{run_id}", show_run)
-    hooks = webhooks.Webhooks(bus, settings.webhook_secret.get_secret_value())
-    app.router.add_post(webhooks.PATH, hooks.take)
-    app.router.add_get("/healthz", healthy)
-    app.router.add_get("/readyz", ready)
+    _add(app, "GET", "/runs/{run_id}", _guarded(reading.show_run, "viewer"))
+    text = json.dumps(openapi.document())
+
+    async def described(_request: web.Request) -> web.Response:
+        """The OpenAPI document; it has no secrets."""
+        return web.json_response(text=text)
+
+    _add(app, "GET", f"{API}/openapi.json", described)
     return app
 
 
-async def submit(request: web.Request) -> web.Response:
-    """202 with the run's id and links; the event is in the log before the answer is sent."""
-    submission = decide.submission_of(await request.read())
-    event = await request.app[BUS].submit(submission, "gateway")
-    answer = decide.accepted(event)
-    return web.json_response(answer, status=202, headers={"Location": answer["links"]["self"]})
+def _add(app: web.Application, method: str, path: str, handler: Handler) -> None:
+    pattern = path.replace("{job}", r"{job:\d{1,15}}")
+    if method == "GET":
+        app.router.add_get(pattern, handler)
+    else:
+        app.router.add_route(method, pattern, handler)
 
 
-async def show_run(request: web.Request) -> web.Response:
-    """The state of one run, folded from its events."""
-    return web.json_response(decide.run_document(fold(await _history(request))))
+def _guarded(handler: Handler, role: Role | None) -> Handler:
+    """The handler behind the limits and for those who have the role; None: for everybody."""
+    if role is None:
+        return handler
 
-
-async def show_events(request: web.Request) -> web.Response:
-    """All events of one run in the order of the log."""
-    return web.json_response([decide.event_document(recorded) for recorded in await _history(request)])
-
-
-async def healthy(_request: web.Request) -> web.Response:
-    """The process answers."""
-    return web.json_response({"status": "ok"})
-
-
-async def ready(request: web.Request) -> web.Response:
-    """Whether the streams and consumers are there; 503 lists what is missing."""
-    problems = await request.app[BUS].provisioned()
-    return web.json_response({"ready": not problems, "problems": problems}, status=503 if problems else 200)
-
-
-async def _history(request: web.Request) -> list[Recorded]:
-    run_id = request.match_info["run_id"]
-    records = await request.app[BUS].history(run_id) if run_id.isalnum() else []
-    if not any(isinstance(recorded.event, RepoSubmitted) for recorded in records):
-        raise web.HTTPNotFound(reason=f"there is no run {run_id[:40]}" if run_id.isalnum() else "not a run id")
-    return records
-
-
-@web.middleware
-async def _authorization(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    header = request.headers.get("Authorization")
-    if request.path not in OPEN_PATHS and not decide.authorized(header, request.app[TOKEN]):
-        return _problem(401, "Unauthorized", "send the header 'Authorization: Bearer <token>'")
-    return await handler(request)
-
-
-@web.middleware
-async def _problems(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Every error is answered as problem details."""
-    try:
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        """Refused before anything is read of the body."""
+        gateway = request.app[GATEWAY]
+        caller = await gateway.access.caller(request.method, request.headers, role)
+        gateway.rate.take(caller.key)
+        request[CALLER] = caller
         return await handler(request)
-    except decide.BadRequest as error:
-        return _problem(422, "Unprocessable Content", str(error))
-    except Retry as error:
-        return _problem(503, "Service Unavailable", f"{error}; the request was not taken, send it again later")
-    except web.HTTPException as error:
-        return _problem(error.status, type(error).__name__.removeprefix("HTTP"), error.reason)
 
-
-def _problem(status: int, title: str, detail: str) -> web.Response:
-    body: dict[str, Any] = decide.problem(status, title, detail)
-    return web.json_response(body, status=status, content_type="application/problem+json")
+    return guarded
 
 
 service: Service[Settings, Deps] = Service("gateway", Settings, connect, {})

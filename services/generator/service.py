@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -86,8 +86,12 @@ async def generate(event: TemplateResolved, deps: Deps) -> FilesGenerated | RunF
 
 async def write(event: TemplateResolved, deps: Deps, contents: Mapping[str, str]) -> FilesGenerated | RunFailed:
     """The files, where a model may be shown these of the repository's own (path → text, the most telling first)."""
-    story = Story()
-    if event.decision == "chromadb-direct":
+    story, wanted = Story(), event.submission.builder or deps.runner.builder
+    if wanted != deps.runner.builder:
+        # The templates here build with the installation's own builder: what is written new has the one asked for.
+        deps = replace(deps, runner=replace(deps.runner, builder=wanted))
+        story.notes.append(f"the submission asks for the builder {wanted}")
+    elif event.decision == "chromadb-direct":
         direct = _direct(event, deps, story)
         if direct is not None:
             return decide.generated(event, direct, "template", story)

@@ -70,11 +70,21 @@ OUTCOMES: dict[str, str] = {
 }
 
 
+def limit(event: PipelineFailed, allowed: int) -> int:
+    """How many repairs the run may have: what the submission asks for, never more than is allowed here."""
+    wanted = event.proposal.submission.heal_attempts
+    return allowed if wanted is None else min(wanted, allowed)
+
+
 def ended(event: PipelineFailed, limit: int) -> RunFailed | None:
     """The end of the run where the outcome alone decides it, or all attempts are used."""
     sentence = OUTCOMES.get(event.outcome)
     if sentence and not event.pipeline.yaml_errors:
         return failed(event, f"{event.outcome}: {sentence}", "; ".join(event.pipeline.reasons))
+    if limit == 0:
+        return failed(
+            event, "no repair is allowed for this run; mend what the jobs say", "; ".join(event.pipeline.reasons)
+        )
     # A person who retries the run has changed something: what was tried before that is no reason any more.
     if len(_tried_now(event)) >= limit:
         return failed(event, f"{limit} repairs did not make the pipeline green; {_tried(event)}", _story(event))

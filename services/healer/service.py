@@ -86,7 +86,7 @@ async def connect(settings: Settings, bus: Bus) -> AsyncIterator[Deps]:
 
 async def heal(event: PipelineFailed, deps: Deps) -> FilesGenerated | RunFailed:
     """The next attempt with a repair, or the end of the run with a report. Raises Retry where something is away."""
-    over = decide.ended(event, deps.attempts)
+    over = decide.ended(event, decide.limit(event, deps.attempts))
     if over:
         return over
     traces = await _traces(event, deps.blobs)

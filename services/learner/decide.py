@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from shared.ci.gate import gate, whens
 from shared.ci.parameters import generalised
-from shared.events import Analysis, Files, PipelinePassed, Proposal, Provenance, Template, TemplateStored
+from shared.events import PipelinePassed, Proposal, Provenance, Template, TemplateStored
+from shared.template import template_for
 
 COLLECTION = "successful_pipelines"
 
@@ -41,34 +40,9 @@ def _superseded(proposal: Proposal) -> str | None:
     return proposal.template_id if healed and proposal.decision == "chromadb-direct" else None
 
 
-def template_for(analysis: Analysis, files: Files, *, collection: str, stages: int) -> Template:
-    """The template of files for repositories like this one; its id is `manual_{language}_{framework}_{hash12}`."""
-    return Template(
-        id=template_id(analysis.language, analysis.framework, files.digest()),
-        collection=collection,
-        language=analysis.language,
-        framework=analysis.framework,
-        version=analysis.release,
-        package_manager=analysis.package_manager,
-        build_tool=analysis.build_tool,
-        stages_count=stages,
-        dependencies=tuple(d.name for d in analysis.dependencies if not d.dev),
-        commands=analysis.commands,
-        entry_point=analysis.entry_point,
-        root=analysis.root,
-        pipeline=files.pipeline,
-        dockerfile=files.dockerfile,
-    )
-
-
 def unproven(event: PipelinePassed) -> tuple[str, ...]:
     """Why the files of this event are not proven, job by job: the gate once more; empty where they are."""
     return gate(event.pipeline.jobs, whens(event.proposal.files))
-
-
-def template_id(language: str, framework: str | None, digest: str) -> str:
-    """The id from language, framework (`none` where there is none) and the first 12 hex digits of the digest."""
-    return f"manual_{_token(language)}_{_token(framework or 'none')}_{digest[:12]}"
 
 
 def stored(event: PipelinePassed, template: Template, *, new: bool) -> TemplateStored:
@@ -80,8 +54,3 @@ def stored(event: PipelinePassed, template: Template, *, new: bool) -> TemplateS
         collection=template.collection,
         existed=not new,
     )
-
-
-def _token(text: str) -> str:
-    """The text as one token of an id."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

@@ -13,6 +13,7 @@ from services.retriever.settings import Settings
 from services.retriever.standing import READS, Standings
 from shared.adapters.templates import ChromaTemplates
 from shared.ci.private_names import RULES
+from shared.ending import over
 from shared.events import RepoAnalyzed, TemplateResolved
 from shared.logging import logger
 from shared.recipes.entries import COLLECTION, PREFIX, entries
@@ -69,8 +70,7 @@ async def connect(settings: Settings, bus: Bus) -> AsyncIterator[Deps]:
         async with ChromaTemplates.connect(settings) as templates:
             yield Deps(templates, settings.retriever_candidates, bootstrap, standings)
     finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+        await over(listening)
 
 
 async def _listen(bus: Bus, standings: Standings, since: datetime) -> None:

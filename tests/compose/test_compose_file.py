@@ -115,7 +115,7 @@ def test_only_who_needs_the_outside_has_a_way_there(everything: dict[str, Any]) 
     assert all("log" in networks[name] for name in OURS)
     assert {name for name, found in networks.items() if "outside" in found} == OUTSIDE | STAND_INS
     assert {name for name, found in networks.items() if "templates" in found} == {
-        *("chroma", "retriever", "learner", "ollama")
+        *("chroma", "gateway", "retriever", "learner", "ollama")
     }
     assert {name for name, row in everything["networks"].items() if row.get("internal")} == {
         *("log", "templates", "metrics")

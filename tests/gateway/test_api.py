@@ -92,7 +92,7 @@ async def test_ready_means_that_the_log_is_provisioned(api: Api) -> None:
 )
 def test_it_listens_beyond_loopback_only_with_a_token(host: str, token: str, *, refused: bool) -> None:
     """An open API on the network is refused at the start."""
-    assert bool(decide.refusal_to_listen(host, token)) is refused
+    assert bool(decide.refusal_to_listen(host, authenticates=bool(token))) is refused
 
 
 async def test_a_submission_says_where_and_how_to_commit(api: Api) -> None:

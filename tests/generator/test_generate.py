@@ -103,6 +103,17 @@ async def test_a_template_that_fails_the_checks_is_not_passed_through() -> None:
     assert "allow_failure" in proposal.notes[0]
 
 
+async def test_the_builder_is_the_submissions() -> None:
+    """Also where a template would fit: it has the builder of the installation, so the files are written anew."""
+    event = resolved(of=fitting(recipe()), direct=True)
+    wanted = event.submission.model_copy(update={"builder": "buildah"})
+    proposal = (await generated(event.model_copy(update={"submission": wanted}), deps())).proposal
+    assert "buildah" in proposal.files.pipeline
+    assert "kaniko" not in proposal.files.pipeline
+    assert proposal.tag == "[Rule Based]"
+    assert "builder buildah" in proposal.notes[0]
+
+
 async def test_a_model_writes_where_there_is_no_template() -> None:
     """One answer that passes: the event names the model and the version of the prompt."""
     model = FakeModel(GOOD)

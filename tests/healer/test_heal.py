@@ -15,7 +15,7 @@ from shared.errors import Reject, Retry
 from shared.events import BlobRef, Evidence, FilesGenerated, Image, Job, Pipeline, PipelineFailed, Repair, RunFailed
 from shared.ports import Manifest
 from tests.ci.pipelines import DOCKERFILE, PIPELINE, REGISTRY, files
-from tests.facts import COMMIT, PROPOSAL, RUN
+from tests.facts import COMMIT, PROPOSAL, RUN, SUBMISSION
 from tests.fakes.blobs import FakeBlobs
 from tests.fakes.model import FakeModel
 from tests.fakes.registry import FakeRegistry
@@ -207,6 +207,16 @@ async def test_the_end_of_a_run_tells_the_whole_story() -> None:
     assert last == "frob: command not found"
     assert first.startswith("attempt 2: job test failed with missing_command (/usr/bin/bash: line 3: git: command not")
     assert "install the program by rules: git is installed" in first
+
+
+@pytest.mark.parametrize(("wanted", "allowed"), [(0, 10), (3, 0)])
+async def test_a_submission_may_ask_for_fewer_repairs_never_for_more(wanted: int, allowed: int) -> None:
+    """With none the run ends with what the jobs say."""
+    submission = SUBMISSION.model_copy(update={"heal_attempts": wanted})
+    event = failure("x509: bad", proposal=PROPOSAL.model_copy(update={"submission": submission, "files": files()}))
+    answer = await heal(event, replace(deps(), attempts=allowed))
+    assert isinstance(answer, RunFailed)
+    assert answer.reason.startswith("no repair is allowed")
 
 
 async def test_attempts_are_limited() -> None:

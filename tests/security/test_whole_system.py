@@ -36,7 +36,7 @@ PLANTED = {
     "registry_password": "planted-registry-password",
 }
 # Where secrets are kept on purpose, each for its owner alone; GitLab keeps the token of its hooks.
-KEPT = {"gitlab.token", "webhook.secret", "up.json"}
+KEPT = {"gitlab.token", "gateway.token", "webhook.secret", "up.json"}
 
 
 @dataclass(frozen=True)
@@ -111,16 +111,32 @@ async def test_intake_dead_letter_and_cancellation_work_under_least_privilege(st
 
 
 async def test_the_gateway_reads_and_checks_under_least_privilege(strict: Strict) -> None:
-    """Over HTTP: a submission, its events, and whether everything is provisioned."""
+    """Over HTTP: a submission under a key, its events, lists, a dry run, a retry, and whether all is provisioned."""
+    url = await _project(strict.system, "demo/dry-run", "flask-shop")
     base = strict.system.local.parts["gateway"]
     bearer = {"Authorization": f"Bearer {PLANTED['gateway_token']}"}
     async with httpx.AsyncClient(base_url=base, headers=bearer) as client:
         body = {"repo_url": "https://gitlab.example/not/allowed.git"}
-        accepted = (await client.post("/api/v1/pipeline/workflow", json=body)).raise_for_status().json()
+        key = {"Idempotency-Key": "k"}
+        twice = [await client.post("/api/v1/pipeline/workflow", json=body, headers=key) for _ in range(2)]
+        assert twice[0].text == twice[1].text
+        accepted = twice[0].raise_for_status().json()
         events = (await client.get(f"/api/v1/runs/{accepted['run_id']}/events")).raise_for_status().json()
         ready = (await client.get("/readyz")).raise_for_status().json()
+        [*_, failed] = await strict.system.end(accepted["run_id"])
+        assert failed.event.type == "run.failed"
+        again = await client.post(f"/api/v1/runs/{accepted['run_id']}/retry")
+        assert again.status_code == 202, again.text
+        listed = (await client.get("/api/v1/runs")).raise_for_status().json()
+        templates = (await client.get("/api/v1/templates")).raise_for_status().json()
+        seen = (await client.get("/api/v1/analysis", params={"repo_url": url}, timeout=60)).raise_for_status().json()
+        letters = (await client.get("/api/v1/dead-letters")).raise_for_status().json()
+        refused = await client.get("/api/v1/runs", headers={"Authorization": f"Bearer grn_{'0' * 12}_{'0' * 64}"})
     assert events[0]["type"] == "repo.submitted"
     assert ready == {"ready": True, "problems": []}
+    assert accepted["run_id"] in {run["run_id"] for run in listed["runs"]}
+    assert (seen["analysis"]["framework"], len(letters["letters"]), refused.status_code) == ("flask", 1, 401)
+    assert any(template["language"] == "python" for template in templates["templates"])
     assert strict.nats.refusals() == []
 
 
