@@ -104,7 +104,8 @@ def application(gateway: Gateway) -> web.Application:
     app = web.Application(client_max_size=gateway.settings.gateway_max_body, middlewares=middlewares)
     app[GATEWAY] = gateway
     for endpoint in ENDPOINTS:
-        _add(app, endpoint.method, endpoint.path, _guarded(endpoint.handler or gateway.webhooks.take, endpoint.role))
+        handler = _guarded(endpoint.handler or gateway.webhooks.take, endpoint.role)
+        _add(app, endpoint.method, endpoint.path, handler, heads=not endpoint.streams)
     # The link in commits and merge requests (PortalSettings.run_name).
     _add(app, "GET", "/runs/{run_id}", _guarded(reading.show_run, "viewer"))
     text = json.dumps(openapi.document())
@@ -117,10 +118,10 @@ def application(gateway: Gateway) -> web.Application:
     return app
 
 
-def _add(app: web.Application, method: str, path: str, handler: Handler) -> None:
+def _add(app: web.Application, method: str, path: str, handler: Handler, *, heads: bool = True) -> None:
     pattern = path.replace("{job}", r"{job:\d{1,15}}")
     if method == "GET":
-        app.router.add_get(pattern, handler)
+        app.router.add_get(pattern, handler, allow_head=heads)
     else:
         app.router.add_route(method, pattern, handler)
 

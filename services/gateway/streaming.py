@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,16 @@ from services.gateway.state import GATEWAY, history
 from shared.errors import Retry
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from services.gateway.feed import Batch
     from services.gateway.state import Gateway
 
 MEDIA_TYPE = "text/event-stream"
 # A comment now and then tells the client, and all between, that the stream lives.
 BEAT_SECONDS = 15.0
+# How soon it is seen that a client has gone.
+LOOK_SECONDS = 1.0
 BEAT = b": beat\n\n"
 BEGIN = b"retry: 2000\n\n"
 HEADERS = {"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -72,10 +77,13 @@ async def _stream(request: web.Request, position: int, run_id: str, *, data: boo
         await response.prepare(request)
         await response.write(BEGIN)
         try:
-            async with aclosing(gateway.feed.after(position, run_id, idle=BEAT_SECONDS)) as batches:
-                async for batch in batches:
-                    async with asyncio.timeout(gateway.settings.gateway_stream_patience):
-                        await response.write(_written(batch, data=data))
+            async with aclosing(gateway.feed.after(position, run_id, idle=LOOK_SECONDS)) as batches:
+                async for said in _said(batches, data=data):
+                    if request.transport is None or request.transport.is_closing():
+                        break
+                    if said:
+                        async with asyncio.timeout(gateway.settings.gateway_stream_patience):
+                            await response.write(said)
         except TimeoutError:
             # What it has not taken is in the log; it comes back with the id of the last event that it has.
             if request.transport:
@@ -85,5 +93,12 @@ async def _stream(request: web.Request, position: int, run_id: str, *, data: boo
         return response
 
 
-def _written(batch: Batch, *, data: bool) -> bytes:
-    return b"".join(entry.whole if data else entry.brief for entry in batch.entries) or BEAT
+async def _said(batches: AsyncIterator[Batch], *, data: bool) -> AsyncIterator[bytes]:
+    """What to write: events as they come, a beat where there were none for long, else nothing."""
+    spoke = time.monotonic()
+    async for batch in batches:
+        said = b"".join(entry.whole if data else entry.brief for entry in batch.entries)
+        if not said and time.monotonic() - spoke >= BEAT_SECONDS:
+            said = BEAT
+        spoke = time.monotonic() if said else spoke
+        yield said

@@ -12,7 +12,7 @@ from shared.bus import Bus
 from shared.errors import Reject
 from shared.events import RepoSubmitted, RunFailed
 from shared.settings import CommonSettings
-from tests.bus.conftest import DEADLINE, URL, kinds, submitted
+from tests.bus.conftest import DEADLINE, URL, Server, kinds, submitted
 
 
 async def test_the_first_event_of_a_subject_stays(bus: Bus) -> None:
@@ -123,3 +123,20 @@ def test_a_submission_never_carries_a_token() -> None:
         with pytest.raises(ValueError, match="carries credentials"):
             RepoSubmitted(run_id="R", repo_url=url)
     assert RepoSubmitted(run_id="R", repo_url="ssh://git@gitlab.example/a/b.git").repo_url
+
+
+async def test_who_follows_goes_on_after_nats_was_long_away(bus: Bus, server: Server) -> None:
+    """Also where NATS does not answer when it is asked whether there is more."""
+    bus._js._timeout = 0.2
+    tail = bus.tail()
+    before = await submitted(bus)
+    async with asyncio.timeout(DEADLINE):
+        assert (await anext(tail)).event.run_id == before
+        following = asyncio.create_task(anext(tail))
+        await server.stop()
+        # Silence for a second, then a question that nobody answers.
+        await asyncio.wait({following}, timeout=2)
+        await server.start()
+        after = await submitted(bus)
+        assert (await following).event.run_id == after
+    await tail.aclose()
