@@ -88,7 +88,19 @@ async def started(home: Path, images: Sequence[str] = ()) -> AsyncIterator[local
         source = await stack.enter_async_context(upstream(images))
         jobs = local.Jobs(Mode.CONTAINER, RIGHTS, JOBS_AT_ONCE)
         overrides = {**QUICK, "seed_mirror": source}
-        yield await stack.enter_async_context(local.start(home, overrides=overrides, jobs=jobs))
+        system = await stack.enter_async_context(local.start(home, overrides=overrides, jobs=jobs))
+        stack.push_async_callback(_forgotten, str(system.values["nexus_registry"]))
+        yield system
+
+
+async def _forgotten(registry: str) -> None:
+    """The engine keeps no name of what jobs pulled from a registry that is gone with this run."""
+    engine = await find_engine()
+    if engine is not None:
+        listed = await engine.call("images", "--format", "{{.Repository}}:{{.Tag}}")
+        for name in listed.splitlines():
+            if name.startswith(f"{registry}/"):
+                await engine.quietly("rmi", name)
 
 
 async def run(system: local.Local, project: Project, console: Console) -> Result:

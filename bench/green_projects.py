@@ -58,6 +58,11 @@ BOILERPLATE = Source(
 )
 
 PROJECTS: tuple[Project, ...] = (
+    Project("rotate", "shell", "rotate", "an image deleted from the registry", meanwhile=breaks.image_deleted),
+    Project("humanize-tag", "Python, pip", HUMANIZE, "a Python that has no image", breaks.no_such_release),
+    Project("humanize-version", "Python, pip", HUMANIZE, "a Python older than the package wants", breaks.older_python),
+    Project("humanize-library", "Python, pip", HUMANIZE, "a system library that no image has", breaks.system_library),
+    Project("split2-mode", "JavaScript, npm", SPLIT2, "a script without its executable bit", breaks.not_executable),
     Project("markupsafe", "Python, pip", MARKUPSAFE),
     Project("sqlparse", "Python, pip", SQLPARSE),
     Project("humanize", "Python, pip", HUMANIZE),
@@ -71,9 +76,4 @@ PROJECTS: tuple[Project, ...] = (
     Project("temperature", "TypeScript, npm", "temperature"),
     Project("html5-boilerplate", "static site", BOILERPLATE),
     Project("liblmdb", "C, make", LIBLMDB),
-    Project("rotate", "shell", "rotate", "an image deleted from the registry", meanwhile=breaks.image_deleted),
-    Project("humanize-tag", "Python, pip", HUMANIZE, "a Python that has no image", breaks.no_such_release),
-    Project("humanize-version", "Python, pip", HUMANIZE, "a Python older than the package wants", breaks.older_python),
-    Project("humanize-library", "Python, pip", HUMANIZE, "a system library that no image has", breaks.system_library),
-    Project("split2-mode", "JavaScript, npm", SPLIT2, "a script without its executable bit", breaks.not_executable),
 )
