@@ -115,6 +115,12 @@ class Bus:
         """What is missing, each as a sentence; empty where everything is there."""
         return await provision.missing(self._request)
 
+    async def ask(self, what: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """JetStream's answer to a request of its API, such as `STREAM.INFO.EVENTS`; its `error` is the caller's."""
+        answer = await self._request(f"$JS.API.{what}", json.dumps(body).encode() if body else b"")
+        found: dict[str, Any] = json.loads(answer)
+        return found
+
     async def _request(self, subject: str, body: bytes) -> bytes:
         """The answer to one request of JetStream's API."""
         try:
@@ -196,7 +202,7 @@ class Bus:
     async def dead_letters(self) -> list[DeadLetter]:
         """All dead letters, oldest first, with what became of them."""
         letters: dict[str, DeadLetter] = {}
-        async for raw in self._read(topology.DLQ_STREAM, "dlq.>"):
+        async for raw in self._read(topology.DLQ_STREAM, ["dlq.>"]):
             subject, headers, time = raw.subject or "", raw.headers or {}, raw.time or datetime.now(UTC)
             about = subject.removesuffix(f".{SETTLED}")
             if about == subject:
@@ -247,11 +253,24 @@ class Bus:
 
     async def history(self, run_id: str) -> list[Recorded]:
         """The events of one run in the order of the log; empty where there is no such run."""
-        return [r async for raw in self._read(topology.EVENTS_STREAM, f"*.*.{run_id}.*") for r in _recorded(raw)]
+        return [recorded async for recorded in self.read(run_id=run_id)]
 
     async def all_events(self) -> list[Recorded]:
         """The whole log up to now."""
-        return [r async for raw in self._read(topology.EVENTS_STREAM, "*.*.*.*") for r in _recorded(raw)]
+        return [recorded async for recorded in self.read()]
+
+    async def read(
+        self, *, run_id: str = "*", types: Sequence[type[Event]] = (), since: datetime | None = None
+    ) -> AsyncGenerator[Recorded, None]:
+        """The events of these types (none: all) up to now, from a time on."""
+        async for raw in self._read(topology.EVENTS_STREAM, _subjects(run_id, types), since or 1):
+            for recorded in _recorded(raw):
+                yield recorded
+
+    async def stored(self) -> AsyncIterator[RawStreamMsg]:
+        """All that lies in the stream of events up to now, also what is no event."""
+        async for raw in self._read(topology.EVENTS_STREAM, [">"]):
+            yield raw
 
     async def tail(
         self,
@@ -266,7 +285,7 @@ class Bus:
         Goes on by itself after a restart of the server.
         """
         start: int | datetime = since or from_sequence
-        subjects = [f"{event.type}.{run_id}.*" for event in types] or [f"*.*.{run_id}.*"]
+        subjects = _subjects(run_id, types)
         while True:
             try:
                 async for raw in self._follow(topology.EVENTS_STREAM, subjects, start):
@@ -294,14 +313,16 @@ class Bus:
             if not more or len(found) >= answer.get("total", 0):
                 return found
 
-    async def _read(self, stream: str, subject: str) -> AsyncIterator[RawStreamMsg]:
-        """All messages up to the last one that is there now."""
-        last = await self._last(stream, subject)
-        if last is None:
+    async def _read(
+        self, stream: str, subjects: Sequence[str], start: int | datetime = 1
+    ) -> AsyncIterator[RawStreamMsg]:
+        """All messages from there on up to the last one that is there now."""
+        last = await self._newest(stream, subjects, start)
+        if not last:
             return
-        async for raw in self._follow(stream, [subject], 1):
+        async for raw in self._follow(stream, subjects, start):
             yield raw
-            if (raw.seq or 0) >= (last.seq or 0):
+            if (raw.seq or 0) >= last:
                 return
         raise Retry("NATS was interrupted while the log was read; ask again")
 
@@ -496,6 +517,11 @@ def decode(subject: str, data: bytes, headers: Mapping[str, str] | None) -> Even
     if (headers or {}).get("ce-id") != subject:
         raise Undecodable(f"its envelope is not that of {subject}: nobody published it as this event")
     return event
+
+
+def _subjects(run_id: str, types: Sequence[type[Event]]) -> list[str]:
+    """The filter of a run's events of these types; of all where none is named."""
+    return [f"{event.type}.{run_id}.*" for event in types] or [f"*.*.{run_id}.*"]
 
 
 def _from(start: int | datetime) -> ConsumerConfig:

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared import topology
+from shared.dead_letters import SETTLED
 from shared.events import EVENT_TYPES, RunCancelled
 from shared.news import EVERY_SUBJECT as NEWS
 from shared.progress import SUBJECT as PROGRESS
+from shared.retry import RETRYABLE
 from shared.topology import BLOBS_BUCKET, DLQ_STREAM, EVENTS_STREAM, INTAKE_CONSUMER, INTAKE_SUBJECT, LEASES_BUCKET
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ PUTS_BLOBS = frozenset({"analyzer", "monitor"})
 GETS_BLOBS = frozenset({"generator", "healer"})
 TAKES_LEASES = frozenset({"seeder"})
 READS_THE_LOG = frozenset({"gateway", "retriever"})
+# On a person's word: an earlier event again under the next attempt, and what becomes of a dead letter.
+RETRIES = frozenset({"gateway"})
 CHECKS_PROVISIONING = frozenset({"gateway"})
 TELLS = {"generator": f"{PROGRESS}.*", "healer": f"{PROGRESS}.*", "seeder": f"{PROGRESS}.*", "gateway": NEWS}
 HEARS = {"monitor": NEWS}
@@ -88,6 +92,7 @@ def _service(row: Node) -> Permissions:
         (TAKES_LEASES, _leasing()),
         (READS_THE_LOG, _reading(EVENTS_STREAM)),
         (CHECKS_PROVISIONING, _checking()),
+        (RETRIES, _retrying()),
     ):
         publish += subjects if name in users else []
     return _permitted(name, publish, [HEARS[name]] if name in HEARS else [])
@@ -134,6 +139,10 @@ def _reading(stream: str) -> list[str]:
     ]
 
 
+def _retrying() -> list[str]:
+    return [*(f"{name}.*.*" for name in RETRYABLE), *_reading(DLQ_STREAM), f"dlq.*.*.{SETTLED}"]
+
+
 def _checking() -> list[str]:
     """Whether each stream and consumer is there."""
     return [
@@ -159,7 +168,7 @@ def _operating() -> list[str]:
         *(f"{name}.*.*" for name in EVENT_TYPES),
         *_provisioning(),
         *_reading(EVENTS_STREAM),
-        *_reading(DLQ_STREAM),
+        *_retrying(),
         *_reading(topology.ADVISORIES_STREAM),
         *_reading_blobs(),
         f"{API}.INFO",
