@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from greenrun import dlq, events, images, offline, retry, sandbox, secrets, templates, view, webhook, why
+from greenrun import dlq, events, images, log, offline, replay, retry, sandbox, secrets, templates, view, webhook, why
 from greenrun.exits import FAILED, UNAVAILABLE, USAGE, fail, finish, stop_signal
 from greenrun.follow import follow
 from greenrun.place import history_of, running_log, values, who
@@ -42,6 +42,8 @@ app.add_typer(images.app, name="images")
 app.add_typer(webhook.app, name="webhook")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(log.app, name="log")
+app.command()(replay.replay)
 app.command()(events.events)
 app.command()(retry.retry)
 app.command()(why.why)

@@ -267,10 +267,10 @@ class Bus:
             for recorded in _recorded(raw):
                 yield recorded
 
-    async def stored(self) -> AsyncIterator[RawStreamMsg]:
-        """All that lies in the stream of events up to now, also what is no event."""
+    async def audited(self) -> AsyncIterator[tuple[str, int, list[Recorded]]]:
+        """All that lies in the log's stream up to now: subject, sequence, and the event, none where it is no event."""
         async for raw in self._read(topology.EVENTS_STREAM, [">"]):
-            yield raw
+            yield raw.subject or "", raw.seq or 0, _recorded(raw)
 
     async def tail(
         self,
