@@ -20,7 +20,22 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from greenrun import dlq, events, images, log, offline, replay, retry, sandbox, secrets, templates, view, webhook, why
+from greenrun import (
+    dlq,
+    events,
+    images,
+    log,
+    offline,
+    provision,
+    replay,
+    retry,
+    sandbox,
+    secrets,
+    templates,
+    view,
+    webhook,
+    why,
+)
 from greenrun.exits import FAILED, UNAVAILABLE, USAGE, fail, finish, stop_signal
 from greenrun.follow import follow
 from greenrun.place import history_of, running_log, values, who
@@ -43,6 +58,7 @@ app.add_typer(webhook.app, name="webhook")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(log.app, name="log")
+app.command()(provision.provision)
 app.command()(replay.replay)
 app.command()(events.events)
 app.command()(retry.retry)

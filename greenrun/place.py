@@ -42,8 +42,11 @@ def values() -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def running_log() -> AsyncIterator[Bus]:
-    """The log of the running system; Retry where nothing answers, instead of waiting for ever."""
+async def running_log(name: str = "cli") -> AsyncIterator[Bus]:
+    """The log of the running system; Retry where nothing answers, instead of waiting for ever.
+
+    The connection's `name` says which NATS user it is: the operator, unless it is one of the users.
+    """
     from greenrun import embedded  # noqa: PLC0415 - the embedded parts are an extra
 
     settings = CommonSettings(**values())
@@ -54,7 +57,7 @@ async def running_log() -> AsyncIterator[Bus]:
         raise Retry(f"nothing answers at {settings.nats_address}; {advice}") from error
     from shared.bus import Bus  # noqa: PLC0415 - the client of NATS takes half a second to load
 
-    async with Bus.connect(settings, "cli") as bus:
+    async with Bus.connect(settings, name) as bus:
         yield bus
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from shared.connection import Admission
     from shared.dead_letters import DeadLetter, Settled
     from shared.errors import NotAdmitted
+    from shared.provision import Change
     from shared.retry import Plan
     from shared.settings import CommonSettings
 
@@ -108,8 +109,16 @@ class Bus:
 
     async def provision(self) -> list[str]:
         """Create the streams, consumers and the bucket, and apply what changed in their configuration; says what."""
-        settings = self._settings
-        return await provision.apply(self._request, ack_wait=settings.ack_wait, replicas=settings.nats_replicas)
+        return await provision.apply(self._request, ack_wait=self._settings.ack_wait, kept=self._kept)
+
+    async def unlike(self) -> list[Change]:
+        """What `provision` would do, and what of it it would refuse."""
+        return await provision.compare(self._request, ack_wait=self._settings.ack_wait, kept=self._kept)
+
+    @property
+    def _kept(self) -> topology.Kept:
+        said = self._settings
+        return topology.Kept(said.nats_replicas, said.nats_max_age_days, said.nats_max_bytes, said.nats_blobs_max_bytes)
 
     async def provisioned(self) -> list[str]:
         """What is missing, each as a sentence; empty where everything is there."""
