@@ -107,7 +107,7 @@ def _service(row: Node) -> Permissions:
         (TAKES_LEASES, _leasing()),
         (READS_THE_LOG, _reading(EVENTS_STREAM)),
         (CHECKS_PROVISIONING, _checking()),
-        (SETTLES_LETTERS, [*_reading(DLQ_STREAM), f"dlq.*.*.{SETTLED}"]),
+        (SETTLES_LETTERS, _settling()),
         (KEEPS_KEYS, [*_keeping(KEYS_BUCKET), f"{API}.STREAM.MSG.GET.KV_{TOKENS_BUCKET}"]),
     ):
         publish += subjects if name in users else []
@@ -161,6 +161,11 @@ def _reading(stream: str) -> list[str]:
     ]
 
 
+def _settling() -> list[str]:
+    """The dead letters, and what became of each on a person's word."""
+    return [*_reading(DLQ_STREAM), f"dlq.*.*.{SETTLED}"]
+
+
 def _checking() -> list[str]:
     """Whether each stream and consumer is there."""
     return [
@@ -186,7 +191,7 @@ def _operating() -> list[str]:
         *(f"{name}.*.*" for name in EVENT_TYPES),
         *_provisioning(),
         *_reading(EVENTS_STREAM),
-        *_reading(DLQ_STREAM),
+        *_settling(),
         *_reading(topology.ADVISORIES_STREAM),
         *_keeping(TOKENS_BUCKET),
         *_reading(f"KV_{TOKENS_BUCKET}"),
