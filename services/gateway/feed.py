@@ -76,6 +76,7 @@ class Feed:
         self._sequences: list[int] = []
         self._bytes = 0
         self._floor = 0
+        self._begun = asyncio.Event()
         self._news = asyncio.Event()
         self._waking: asyncio.TimerHandle | None = None
         self._catching_up = asyncio.Semaphore(CATCHING_UP_AT_ONCE)
@@ -101,6 +102,12 @@ class Feed:
                 continue
             self._floor = self.reached = extent.last
             self.log, self.first = extent.log, extent.first
+            self._begun.set()
+
+    async def begun(self, seconds: float) -> None:
+        """Return once it is known where the log ends; Retry where that takes longer."""
+        if not await _within(self._begun, seconds):
+            raise Retry("the log is not there yet")
 
     async def after(self, position: int, run_id: str = EVERY_RUN, *, idle: float) -> AsyncGenerator[Batch, None]:
         """Batches of the events after a sequence, for ever; an empty one after so many seconds without any.
@@ -170,6 +177,7 @@ class Feed:
 
 
 async def _within(news: asyncio.Event, seconds: float) -> bool:
+    """Whether it was set in time."""
     try:
         async with asyncio.timeout(seconds):
             return await news.wait()

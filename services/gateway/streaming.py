@@ -13,7 +13,6 @@ from services.gateway import decide
 from services.gateway.documents import EventsQuery, RunEventsQuery
 from services.gateway.feed import EVERY_RUN
 from services.gateway.state import GATEWAY, history
-from shared.errors import Retry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,6 +25,8 @@ MEDIA_TYPE = "text/event-stream"
 BEAT_SECONDS = 15.0
 # How soon it is seen that a client has gone.
 LOOK_SECONDS = 1.0
+# How long a stream waits for a gateway that has just started.
+BEGIN_SECONDS = 2.0
 BEAT = b": beat\n\n"
 BEGIN = b"retry: 2000\n\n"
 HEADERS = {"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -47,8 +48,7 @@ async def all_events(request: web.Request) -> web.StreamResponse:
     query = decide.query_of(EventsQuery, request.query)
     gateway, after = request.app[GATEWAY], decide.position_of(request.headers.get("Last-Event-ID"), query.after)
     if _wants_stream(request):
-        if not gateway.feed.log:
-            raise Retry("the log is not there yet")
+        await gateway.feed.begun(BEGIN_SECONDS)
         return await _stream(request, gateway.feed.reached if after is None else after, EVERY_RUN, data=query.data)
     return await _page(gateway, after or 0, query)
 
