@@ -17,7 +17,7 @@ from shared.errors import GreenrunError
 from shared.events import Event, Submission
 from shared.history import Record, fold
 from shared.settings import plain
-from shared.topology import RETRIED, node
+from shared.topology import RETRIED, TOPOLOGY, node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
