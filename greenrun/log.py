@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from greenrun import archive as archiving
 from greenrun.exits import FAILED, finish
 from greenrun.place import running_log
 from shared import topology
 from shared.audit import READER, Audit, floors
 from shared.dead_letters import waiting
 from shared.errors import Reject
+from shared.permissions import ARCHIVIST
 
 if TYPE_CHECKING:
+    from greenrun.archive import Kept
     from shared.bus import Bus
 
 app = typer.Typer(no_args_is_help=True, help="The log as a whole: verify, archive, restore.")
@@ -49,6 +53,39 @@ def verify(*, as_json: AsJson = False) -> None:
         _print(found)
     if found.problems:
         raise typer.Exit(FAILED)
+
+
+@app.command()
+def archive(file: Annotated[Path, typer.Argument(help="the file to write")], *, as_json: AsJson = False) -> None:
+    """Write a copy of the log, the dead letters and all blobs to one file, while everything runs."""
+    _kept(finish(_archive(file)), f"written to {file}", as_json=as_json)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="a file that archive wrote")], *, as_json: AsJson = False
+) -> None:
+    """Bring an archive to a NATS server that has no streams yet, checked; then provision, and start the services."""
+    _kept(finish(_restore(file)), "restored", as_json=as_json)
+
+
+def _kept(streams: list[Kept], what: str, *, as_json: bool) -> None:
+    if as_json:
+        console.print_json(json.dumps([{k: v for k, v in asdict(one).items() if k != "about"} for one in streams]))
+        return
+    for one in streams:
+        console.print(f"{one.name:>20}  {one.messages} messages, {one.size} bytes", highlight=False, soft_wrap=True)
+    console.print(Text.assemble(("✓ ", "green"), what), soft_wrap=True)
+
+
+async def _archive(file: Path) -> list[Kept]:
+    async with running_log(ARCHIVIST) as bus:
+        return await archiving.archive(bus, file)
+
+
+async def _restore(file: Path) -> list[Kept]:
+    async with running_log(ARCHIVIST) as bus:
+        return await archiving.restore(bus, file)
 
 
 async def _verify() -> Verdict:

@@ -11,7 +11,6 @@ from rich.text import Text
 
 from greenrun.exits import FAILED, finish
 from greenrun.place import running_log
-from shared.permissions import PROVISIONER
 
 if TYPE_CHECKING:
     from shared.provision import Change
@@ -44,12 +43,12 @@ def provision(
 
 
 async def _apply() -> list[str]:
-    async with running_log(PROVISIONER) as bus:
+    async with running_log() as bus:
         return await bus.provision()
 
 
 async def _check() -> list[Change]:
-    async with running_log(PROVISIONER) as bus:
+    async with running_log() as bus:
         return await bus.unlike()
 
 

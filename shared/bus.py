@@ -18,7 +18,7 @@ from nats.js.api import ConsumerConfig, DeliverPolicy, RawStreamMsg
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, ObjectNotFoundError
 from pydantic import ValidationError
 
-from shared import leases, provision, topology
+from shared import leases, provision, snapshot, topology
 from shared.connection import connected
 from shared.dead_letters import SETTLED, letter_of, settled_of
 from shared.errors import Conflict, Reject, Retry
@@ -29,6 +29,7 @@ from shared.telemetry import traceparent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from nats.aio.client import Client
     from nats.aio.msg import Msg
@@ -454,6 +455,16 @@ class Bus:
     async def all_kept(self, bucket: str) -> list[dict[str, Any]]:
         """All records of a bucket, in the order in which they were stored."""
         return [json.loads(raw.data or b"{}") async for raw in self._read(f"KV_{bucket}", [f"$KV.{bucket}.>"])]
+
+    # Archiving
+
+    def snapshot(self, stream: str) -> AbstractAsyncContextManager[tuple[dict[str, Any], AsyncGenerator[bytes, None]]]:
+        """A stream's configuration and state, and its bytes, as JetStream writes them."""
+        return snapshot.taking(self._client, stream)
+
+    async def restore(self, about: dict[str, Any], chunks: AsyncIterator[bytes]) -> dict[str, Any]:
+        """Make a stream of what `snapshot` gave; its description. Reject where there is one of that name."""
+        return await snapshot.restore(self._client, about, chunks)
 
     # Consuming
 

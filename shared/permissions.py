@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 SERVICES = tuple(row.service for row in topology.TOPOLOGY)
 PROVISIONER = "provisioner"
 OPERATOR = "operator"
-USERS = (*SERVICES, PROVISIONER, OPERATOR)
+ARCHIVIST = "archivist"
+USERS = (*SERVICES, PROVISIONER, OPERATOR, ARCHIVIST)
 
 # Which services use what lies beside the consumer and the event types; the whole-system test finds what is missing.
 PUTS_BLOBS = frozenset({"analyzer", "monitor"})
@@ -83,6 +84,7 @@ def permissions() -> tuple[Permissions, ...]:
         *(_service(row) for row in topology.TOPOLOGY),
         _permitted(PROVISIONER, _provisioning()),
         _permitted(OPERATOR, _operating(), ["live.>"]),
+        _permitted(ARCHIVIST, _archiving()),
     )
 
 
@@ -201,6 +203,16 @@ def _operating() -> list[str]:
         f"{API}.STREAM.LIST",
         f"{API}.CONSUMER.NAMES.*",
         f"{API}.CONSUMER.LIST.*",
+    ]
+
+
+def _archiving() -> list[str]:
+    """Take a copy of each stream, and make one where there is none: a right of its own, as it holds all at once."""
+    names = [config["name"] for config in topology.streams() if config["name"] != LEASES_STREAM]
+    return [
+        *(f"{API}.STREAM.{verb}.{name}" for verb in ("INFO", "SNAPSHOT", "RESTORE") for name in names),
+        "$JS.SNAPSHOT.ACK.>",
+        "$JS.SNAPSHOT.RESTORE.>",
     ]
 
 

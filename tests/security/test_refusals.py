@@ -6,14 +6,17 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from nats.aio.client import Client
 
+from greenrun.archive import archive
 from shared import topology
 from shared.bus import Bus, Undecodable, decode
 from shared.events import EVENT_TYPES, RunFailed
 from shared.permissions import (
+    ARCHIVIST,
     BLOBS_STREAM,
     LEASES_STREAM,
     OPERATOR,
@@ -109,6 +112,18 @@ async def test_not_even_the_operator_can_destroy_the_log(nats_server: Guarded) -
         assert await refused(nats_server, client, "publish", list(harmful(OPERATOR))) == []
         info = await client.request(f"$JS.API.STREAM.INFO.{EVENTS_STREAM}", b"")
     assert json.loads(info.data)["config"]["deny_delete"] is True
+
+
+async def test_the_archivist_copies_the_log_and_can_do_nothing_else(nats_server: Guarded, tmp_path: Path) -> None:
+    """It reads all streams at once, which nobody else may; it publishes nothing and takes nobody's deliveries."""
+    async with Bus.connect(nats_server.settings(ARCHIVIST), ARCHIVIST) as bus:
+        kept = await archive(bus, tmp_path / "log.zip")
+    assert {one.name for one in kept} == set(STREAMS) - {LEASES_STREAM}
+    subjects = [*(f"{name}.01RUN.1" for name in EVENT_TYPES), "repo.submitted", "dlq.analyzer.1"]
+    subjects += [f"$JS.API.CONSUMER.MSG.NEXT.{EVENTS_STREAM}.{name}" for name in foreign_consumers(ARCHIVIST)]
+    subjects += [f"$JS.API.STREAM.{verb}.{EVENTS_STREAM}" for verb in ("DELETE", "PURGE", "UPDATE")]
+    async with nats_server.client(ARCHIVIST) as client:
+        assert await refused(nats_server, client, "publish", subjects) == []
 
 
 async def test_an_answer_that_was_sent_to_a_neighbours_subject_is_not_believed(nats_server: Guarded) -> None:
