@@ -20,12 +20,28 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from greenrun import images, offline, sandbox, secrets, templates, token, view, webhook
-from greenrun.exits import FAILED, UNAVAILABLE, USAGE, WrongCall, fail, finish, stop_signal
-from greenrun.follow import follow, record_json
-from greenrun.place import running_log, values
+from greenrun import (
+    dlq,
+    events,
+    images,
+    log,
+    offline,
+    provision,
+    replay,
+    retry,
+    sandbox,
+    secrets,
+    templates,
+    token,
+    view,
+    webhook,
+    why,
+)
+from greenrun.exits import FAILED, UNAVAILABLE, USAGE, fail, finish, stop_signal
+from greenrun.follow import follow
+from greenrun.place import history_of, running_log, values, who
 from shared.errors import GreenrunError
-from shared.events import RepoSubmitted, RunCancelled, Submission
+from shared.events import RunCancelled, Submission
 from shared.history import fold
 from shared.settings import plain
 
@@ -42,6 +58,13 @@ app.add_typer(images.app, name="images")
 app.add_typer(webhook.app, name="webhook")
 app.add_typer(token.app, name="token")
 app.add_typer(secrets.app, name="secrets")
+app.add_typer(dlq.app, name="dlq")
+app.add_typer(log.app, name="log")
+app.command()(provision.provision)
+app.command()(replay.replay)
+app.command()(events.events)
+app.command()(retry.retry)
+app.command()(why.why)
 app.command()(offline.analyze)
 app.command()(offline.generate)
 app.command()(offline.lint)
@@ -157,16 +180,6 @@ def show(run: RunId, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def events(
-    run: Annotated[str | None, typer.Argument(metavar="RUN", help="one run; without it the whole log")] = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """List events in the order of the log."""
-    finish(_events(run, as_json=as_json))
-
-
-@app.command()
 def doctor(*, as_json: AsJson = False) -> None:
     """Check every dependency and say what to do about what is missing; exit code 3 where something is."""
     from greenrun.doctor import examine  # noqa: PLC0415 - what it needs takes time to load
@@ -218,7 +231,7 @@ async def _up(home: Path | None, *, processes: bool, fixed_ports: bool) -> None:
 
 async def _submit(submission: Submission, *, watch: bool, as_json: bool) -> None:
     async with running_log() as bus:
-        event = await bus.submit(submission, "cli")
+        event = await bus.submit(submission, "cli", by=who())
         if watch:
             await _follow(bus, event.run_id, as_json=as_json)
         elif as_json:
@@ -231,7 +244,7 @@ async def _submit(submission: Submission, *, watch: bool, as_json: bool) -> None
 
 async def _watch(run_id: str, *, as_json: bool) -> None:
     async with running_log() as bus:
-        await _history(bus, run_id)
+        await history_of(bus, run_id)
         await _follow(bus, run_id, as_json=as_json)
 
 
@@ -246,12 +259,11 @@ async def _follow(bus: Bus, run_id: str, *, as_json: bool) -> None:
 
 async def _cancel(run_id: str, reason: str) -> None:
     async with running_log() as bus:
-        run = fold(await _history(bus, run_id))
+        run = fold(await history_of(bus, run_id))
         if run.status != "running":
             raise GreenrunError(f"run {run_id} has {run.status}; there is nothing to cancel")
-        await bus.publish(
-            RunCancelled(run_id=run_id, attempt=run.attempt, cancelled_by="cli", reason=reason), source="cli"
-        )
+        event = RunCancelled(run_id=run_id, attempt=run.attempt, cancelled_by="cli", reason=reason)
+        await bus.publish(event, source="cli", by=who())
     console.print(f"run {run_id} is cancelled")
 
 
@@ -271,32 +283,11 @@ async def _runs(*, as_json: bool) -> None:
 
 async def _show(run_id: str, *, as_json: bool) -> None:
     async with running_log() as bus:
-        run: Run = fold(await _history(bus, run_id))
+        run: Run = fold(await history_of(bus, run_id))
     if as_json:
         _print_json(run.model_dump(mode="json"))
     else:
         console.print(view.summary(run))
-
-
-async def _events(run_id: str | None, *, as_json: bool) -> None:
-    async with running_log() as bus:
-        records = await (bus.all_events() if run_id is None else _history(bus, run_id))
-    previous = None
-    for recorded in records:
-        if as_json:
-            print(record_json(recorded))  # noqa: T201 - the command's output
-            continue
-        seconds = (recorded.time - previous.time).total_seconds() if previous and run_id else None
-        console.print(view.event_line(recorded, seconds), soft_wrap=True)
-        previous = recorded
-
-
-async def _history(bus: Bus, run_id: str) -> list[Recorded]:
-    """The events of a run; WrongCall where there is no such run."""
-    records = await bus.history(run_id) if run_id.isalnum() else []
-    if not any(isinstance(recorded.event, RepoSubmitted) for recorded in records):
-        raise WrongCall(f"there is no run {run_id}; 'greenrun runs' lists them")
-    return records
 
 
 def _is_address(url: str) -> bool:

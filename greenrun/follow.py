@@ -42,6 +42,8 @@ async def follow(bus: Bus, run_id: str, console: Console, *, as_json: bool = Fal
     Meanwhile the bar tells what a model or a copy says of its progress.
     """
     records: list[Recorded] = []
+    # What a retry has opened again ended before: no end counts that something has followed already.
+    before = await bus.history(run_id)
     with _progress(console, enabled=not as_json) as progress:
         bar = progress.add_task("waiting for the first event", total=len(NEXT))
 
@@ -55,7 +57,7 @@ async def follow(bus: Bus, run_id: str, console: Console, *, as_json: bool = Fal
                 event = recorded.event
                 phase = list(NEXT).index(event.type) + 1 if event.type in NEXT else len(NEXT)
                 progress.update(bar, completed=phase, description=NEXT.get(event.type, ""))
-                if _ended(records):
+                if recorded.sequence >= (before[-1].sequence if before else 0) and _ended(records):
                     break
     return fold(records)
 
@@ -80,6 +82,7 @@ def record_json(recorded: Recorded) -> str:
             "time": recorded.time.isoformat(),
             "source": recorded.source,
             "cause": recorded.cause,
+            "by": recorded.by,
             "data": recorded.event.model_dump(mode="json"),
         }
     )

@@ -49,6 +49,8 @@ def event_line(recorded: Recorded, seconds: float | None) -> Text:
     )
     if event.attempt > 1:
         line.append(f"attempt {event.attempt}  ", "yellow")
+    if recorded.again:
+        line.append(f"retried by {recorded.by or recorded.source}  ", "magenta")
     return line.append(say(event))
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from shared.connection import Admission
     from shared.dead_letters import DeadLetter, Settled
     from shared.errors import NotAdmitted
+    from shared.provision import Change
     from shared.retry import Plan
     from shared.settings import CommonSettings
 
@@ -121,12 +122,26 @@ class Bus:
 
     async def provision(self) -> list[str]:
         """Create the streams, consumers and the bucket, and apply what changed in their configuration; says what."""
-        settings = self._settings
-        return await provision.apply(self._request, ack_wait=settings.ack_wait, replicas=settings.nats_replicas)
+        return await provision.apply(self._request, ack_wait=self._settings.ack_wait, kept=self._kept)
+
+    async def unlike(self) -> list[Change]:
+        """What `provision` would do, and what of it it would refuse."""
+        return await provision.compare(self._request, ack_wait=self._settings.ack_wait, kept=self._kept)
+
+    @property
+    def _kept(self) -> topology.Kept:
+        said = self._settings
+        return topology.Kept(said.nats_replicas, said.nats_max_age_days, said.nats_max_bytes, said.nats_blobs_max_bytes)
 
     async def provisioned(self) -> list[str]:
         """What is missing, each as a sentence; empty where everything is there."""
         return await provision.missing(self._request)
+
+    async def ask(self, what: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """JetStream's answer to a request of its API, such as `STREAM.INFO.EVENTS`; its `error` is the caller's."""
+        answer = await self._request(f"$JS.API.{what}", json.dumps(body).encode() if body else b"")
+        found: dict[str, Any] = json.loads(answer)
+        return found
 
     async def _request(self, subject: str, body: bytes) -> bytes:
         """The answer to one request of JetStream's API."""
@@ -209,7 +224,7 @@ class Bus:
     async def dead_letters(self) -> list[DeadLetter]:
         """All dead letters, oldest first, with what became of them."""
         letters: dict[str, DeadLetter] = {}
-        async for raw in self._read(topology.DLQ_STREAM, "dlq.>"):
+        async for raw in self._read(topology.DLQ_STREAM, ["dlq.>"]):
             subject, headers, time = raw.subject or "", raw.headers or {}, raw.time or datetime.now(UTC)
             about = subject.removesuffix(f".{SETTLED}")
             if about == subject:
@@ -256,10 +271,10 @@ class Bus:
             with suppress(NatsError, ConnectionError):
                 await subscription.unsubscribe()
 
-    async def ask(self, subject: str, question: Mapping[str, Any], *, seconds: float) -> dict[str, Any]:
+    async def question(self, subject: str, asked: Mapping[str, Any], *, seconds: float) -> dict[str, Any]:
         """The answer of one of those who answer on the subject; Retry where nobody does within so many seconds."""
         try:
-            answer = await self._client.request(subject, json.dumps(question).encode(), timeout=seconds)
+            answer = await self._client.request(subject, json.dumps(asked).encode(), timeout=seconds)
         except (NatsError, ConnectionError) as error:
             raise Retry(f"nobody answers on {subject}: {error or type(error).__name__}") from error
         return dict(json.loads(answer.data))
@@ -295,18 +310,31 @@ class Bus:
 
     async def history(self, run_id: str) -> list[Recorded]:
         """The events of one run in the order of the log; empty where there is no such run."""
-        return [r async for raw in self._read(topology.EVENTS_STREAM, f"*.*.{run_id}.*") for r in _recorded(raw)]
+        return [recorded async for recorded in self.read(run_id=run_id)]
 
     async def all_events(self) -> list[Recorded]:
         """The whole log up to now."""
-        return [r async for raw in self._read(topology.EVENTS_STREAM, "*.*.*.*") for r in _recorded(raw)]
+        return [recorded async for recorded in self.read()]
+
+    async def read(
+        self, *, run_id: str = "*", types: Sequence[type[Event]] = (), since: datetime | None = None
+    ) -> AsyncGenerator[Recorded, None]:
+        """The events of these types (none: all) up to now, from a time on."""
+        async for raw in self._read(topology.EVENTS_STREAM, _subjects(run_id, types), since or 1):
+            for recorded in _recorded(raw):
+                yield recorded
+
+    async def audited(self) -> AsyncIterator[tuple[str, int, list[Recorded]]]:
+        """All that lies in the log's stream up to now: subject, sequence, and the event, none where it is no event."""
+        async for raw in self._read(topology.EVENTS_STREAM, [">"]):
+            yield raw.subject or "", raw.seq or 0, _recorded(raw)
 
     async def since(self, sequence: int, run_id: str = "*") -> AsyncGenerator[Recorded, None]:
         """The events after this sequence up to now, of one run or of all; Retry where NATS is interrupted meanwhile.
 
         What now is, the stream's leader says: a replica that is behind would leave a gap.
         """
-        async for raw in self._read(topology.EVENTS_STREAM, f"*.*.{run_id}.*", sequence + 1, by_leader=True):
+        async for raw in self._read(topology.EVENTS_STREAM, [f"*.*.{run_id}.*"], sequence + 1, by_leader=True):
             for recorded in _recorded(raw):
                 yield recorded
 
@@ -331,7 +359,7 @@ class Bus:
         Goes on by itself after a restart of the server.
         """
         start: int | datetime = since or from_sequence
-        subjects = [f"{event.type}.{run_id}.*" for event in types] or [f"*.*.{run_id}.*"]
+        subjects = _subjects(run_id, types)
         while True:
             try:
                 async for raw in self._follow(topology.EVENTS_STREAM, subjects, start):
@@ -360,15 +388,15 @@ class Bus:
                 return found
 
     async def _read(
-        self, stream: str, subject: str, start: int = 1, *, by_leader: bool = False
+        self, stream: str, subjects: Sequence[str], start: int | datetime = 1, *, by_leader: bool = False
     ) -> AsyncIterator[RawStreamMsg]:
-        """All messages from a sequence on up to the last one that is there now."""
-        last = await self._last(stream, subject, by_leader=by_leader)
-        if last is None or (last.seq or 0) < start:
+        """All messages from there on up to the last one that is there now."""
+        last = await self._newest(stream, subjects, start, by_leader=by_leader)
+        if not last or (isinstance(start, int) and last < start):
             return
-        async for raw in self._follow(stream, [subject], start):
+        async for raw in self._follow(stream, subjects, start):
             yield raw
-            if (raw.seq or 0) >= (last.seq or 0):
+            if (raw.seq or 0) >= last:
                 return
         raise Retry("NATS was interrupted while the log was read; ask again")
 
@@ -393,9 +421,12 @@ class Bus:
             with suppress(NatsError, APIError, TimeoutError):
                 await subscription.unsubscribe()
 
-    async def _newest(self, stream: str, subjects: Sequence[str], start: int | datetime) -> int:
+    async def _newest(
+        self, stream: str, subjects: Sequence[str], start: int | datetime, *, by_leader: bool = False
+    ) -> int:
         """The sequence of the last message on any of the subjects; 0 where there is none since then."""
-        found = [raw for subject in subjects if (raw := await self._last(stream, subject)) is not None]
+        asked = [await self._last(stream, subject, by_leader=by_leader) for subject in subjects]
+        found = [raw for raw in asked if raw is not None]
         young = [raw for raw in found if isinstance(start, int) or (raw.time or start) >= start]
         return max((raw.seq or 0 for raw in young), default=0)
 
@@ -422,7 +453,7 @@ class Bus:
 
     async def all_kept(self, bucket: str) -> list[dict[str, Any]]:
         """All records of a bucket, in the order in which they were stored."""
-        return [json.loads(raw.data or b"{}") async for raw in self._read(f"KV_{bucket}", f"$KV.{bucket}.>")]
+        return [json.loads(raw.data or b"{}") async for raw in self._read(f"KV_{bucket}", [f"$KV.{bucket}.>"])]
 
     # Consuming
 
@@ -580,6 +611,11 @@ def decode(subject: str, data: bytes, headers: Mapping[str, str] | None) -> Even
     if (headers or {}).get("ce-id") != subject:
         raise Undecodable(f"its envelope is not that of {subject}: nobody published it as this event")
     return event
+
+
+def _subjects(run_id: str, types: Sequence[type[Event]]) -> list[str]:
+    """The filter of a run's events of these types; of all where none is named."""
+    return [f"{event.type}.{run_id}.*" for event in types] or [f"*.*.{run_id}.*"]
 
 
 def _from(start: int | datetime) -> ConsumerConfig:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
@@ -18,7 +19,7 @@ from shared.errors import GreenrunError, Reject, Retry
 from shared.settings import CommonSettings, wrong
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     Request = Callable[[str, bytes], Awaitable[bytes]]
 
@@ -29,65 +30,167 @@ NO_PEERS_YET = 10005
 PAUSE_SECONDS = 0.5
 
 
-async def apply(request: Request, *, ack_wait: float, replicas: int = 1) -> list[str]:
+@dataclass(frozen=True)
+class Change:
+    """What differs in one stream or consumer: `keys` from → to, all of it where it is `missing`.
+
+    `refused` says why it is not done: what is stored, or how safely, would be less afterwards.
+    """
+
+    kind: str
+    name: str
+    wanted: Mapping[str, Any]
+    keys: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    missing: bool = False
+    refused: tuple[str, ...] = ()
+
+    @property
+    def done(self) -> str:
+        """What was done about it."""
+        said = "made" if self.missing else f"changed {', '.join(self.keys)} of"
+        return f"{said} the {self.kind} {self.name}"
+
+    @property
+    def sentence(self) -> str:
+        """How it stands before anything is done."""
+        if self.missing:
+            return f"the {self.kind} {self.name} is missing"
+        each = (_differs(key, old, new) for key, (old, new) in self.keys.items())
+        return f"the {self.kind} {self.name} differs: {', '.join(each)}"
+
+
+async def apply(request: Request, *, ack_wait: float, kept: topology.Kept = topology.KEPT) -> list[str]:
     """Create what is missing and update what changed; what was done, each as a few words, empty where all was there.
 
-    `ack_wait` in seconds; `replicas` above 1 needs a cluster of at least as many servers. Raises Reject where the
-    server refuses, Retry where JetStream is not ready yet.
+    `ack_wait` in seconds; `kept.replicas` above 1 needs a cluster of at least as many servers. Raises Reject where a
+    change would destroy something (nothing is done then) or the server refuses, Retry where JetStream is not ready.
     """
-    stream, consumer = f"{topology.EVENTS_STREAM}.", "CONSUMER.DURABLE.CREATE"
-    done = []
-    for config in topology.streams(replicas=replicas):
-        name = config["name"]
-        there = await _config(request, f"STREAM.INFO.{name}", STREAM_NOT_FOUND)
-        if said := _told("stream", name, there, config):
-            done.append(said)
-            await _ask(request, f"STREAM.{'CREATE' if there is None else 'UPDATE'}.{name}", config)
+    changes = await compare(request, ack_wait=ack_wait, kept=kept)
+    if refused := [reason for change in changes for reason in change.refused]:
+        raise Reject(f"nothing was changed, because it would destroy something: {'; '.join(refused)}")
+    for change in changes:
+        await _do(request, change)
+    return [change.done for change in changes]
+
+
+async def compare(request: Request, *, ack_wait: float, kept: topology.Kept = topology.KEPT) -> list[Change]:
+    """What is not as the topology and the settings want it; empty where all is."""
+    found = []
+    for config in topology.streams(kept):
+        there = await _config(request, f"STREAM.INFO.{config['name']}", STREAM_NOT_FOUND)
+        found.append(_change("stream", config["name"], there, config))
     for config in topology.consumers(ack_wait=ack_wait):
         name = config["durable_name"]
-        there = await _config(request, f"CONSUMER.INFO.{stream}{name}", CONSUMER_NOT_FOUND)
-        if said := _told("consumer", name, there, config):
-            done.append(said)
-            body = {"stream_name": topology.EVENTS_STREAM, "config": config}
-            await _ask(request, f"{consumer}.{stream}{name}", body)
-    return done
-
-
-def _told(kind: str, name: str, there: dict[str, Any] | None, wanted: dict[str, Any]) -> str | None:
-    """What must be done to a stream or consumer; None where it is already as wanted."""
-    if there is None:
-        return f"made the {kind} {name}"
-    # The server leaves out what is false or nothing; what it adds of its own is not ours to judge.
-    changed = [key for key, value in wanted.items() if (there.get(key) or None) != (value or None)]
-    return f"changed {', '.join(changed)} of the {kind} {name}" if changed else None
+        info = f"CONSUMER.INFO.{topology.EVENTS_STREAM}.{name}"
+        there = await _config(request, info, CONSUMER_NOT_FOUND, STREAM_NOT_FOUND)
+        found.append(_change("consumer", name, there, config))
+    return [change for change in found if change.missing or change.keys]
 
 
 async def missing(request: Request) -> list[str]:
-    """A sentence for each stream and consumer that is not there."""
-    streams = [config["name"] for config in topology.streams()]
-    problems = [
-        f"the stream {name} is missing"
-        for name in streams
-        if not await _found(request, f"STREAM.INFO.{name}", STREAM_NOT_FOUND)
-    ]
-    if not any(topology.EVENTS_STREAM in problem for problem in problems):
-        problems += [
-            f"the consumer {name} is missing"
-            for name in (config["durable_name"] for config in topology.consumers(ack_wait=1))
-            if not await _found(request, f"CONSUMER.INFO.{topology.EVENTS_STREAM}.{name}", CONSUMER_NOT_FOUND)
-        ]
-    return problems
+    """A sentence for each stream and consumer that is not there, or does not take what the topology has for it.
+
+    What settings say (replicas, limits, times) is not judged: only the provisioner knows them.
+    """
+    changes = await compare(request, ack_wait=1)
+    told = [replace(c, keys={key: c.keys[key] for key in c.keys if key in STRUCTURE}) for c in changes]
+    found = [change for change in told if change.missing or change.keys]
+    if any(change.missing and change.name == topology.EVENTS_STREAM for change in found):
+        found = [change for change in found if change.kind == "stream"]
+    return [change.sentence for change in found]
 
 
-async def _found(request: Request, what: str, not_found: int) -> bool:
-    return await _config(request, what, not_found) is not None
+async def _do(request: Request, change: Change) -> None:
+    if change.kind == "stream":
+        await _ask(request, f"STREAM.{'CREATE' if change.missing else 'UPDATE'}.{change.name}", dict(change.wanted))
+    else:
+        body = {"stream_name": topology.EVENTS_STREAM, "config": dict(change.wanted)}
+        await _ask(request, f"CONSUMER.DURABLE.CREATE.{topology.EVENTS_STREAM}.{change.name}", body)
 
 
-async def _config(request: Request, what: str, not_found: int) -> dict[str, Any] | None:
+def _change(kind: str, name: str, there: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> Change:
+    """What differs; the server leaves out what is false or nothing, and what it adds of its own is not judged."""
+    if there is None:
+        return Change(kind, name, wanted, missing=True)
+    keys = {
+        key: (there.get(key), value) for key, value in wanted.items() if _nothing(there.get(key)) != _nothing(value)
+    }
+    refused = tuple(
+        f"{key} of the {kind} {name}: {LESS[key][1]}; if that is meant, do it by hand ({HAND.format(name=name)})"
+        for key, (old, new) in keys.items()
+        if kind == "stream" and key in LESS and LESS[key][0](old, new)
+    )
+    return Change(kind, name, wanted, keys, refused=refused)
+
+
+def _nothing(value: Any) -> Any:
+    """The server says -1 for a limit that is none."""
+    return None if value in (-1, 0, False, "", None) else value
+
+
+def _shorter(old: Any, new: Any) -> bool:
+    """Whether a limit (of time, bytes or copies; nothing is no limit) keeps less than it did."""
+    return _nothing(new) is not None and (_nothing(old) is None or new < old)
+
+
+def _taken_away(old: Any, new: Any) -> bool:
+    return bool(set(old or ()) - set(new or ()))
+
+
+def _fewer(old: Any, new: Any) -> bool:
+    return int(old or 1) > int(new or 1)
+
+
+def _other(_old: Any, _new: Any) -> bool:
+    return True
+
+
+def _given_up(old: Any, new: Any) -> bool:
+    return bool(old) and not new
+
+
+# What must not be done in passing: when a change of this key destroys something, and what.
+LESS: Mapping[str, tuple[Callable[[Any, Any], bool], str]] = {
+    "subjects": (_taken_away, "messages on the subjects that it has now would be taken no longer"),
+    "retention": (_other, "messages would be removed as they are acknowledged, or the other way round"),
+    "storage": (_other, "what is stored would have to be copied"),
+    "max_age": (_shorter, "what is older than the new limit would be deleted"),
+    "max_bytes": (_shorter, "it may hold more than that already, which would be deleted, or nothing be taken any more"),
+    "max_msgs_per_subject": (_shorter, "all but the newest messages of each subject would be deleted"),
+    "num_replicas": (_fewer, "it would be kept on fewer servers; NATS_REPLICAS says on how many"),
+    "deny_delete": (_given_up, "messages could be deleted"),
+    "deny_purge": (_given_up, "all messages could be deleted at once"),
+}
+HAND = "nats stream edit {name}"
+# What does not come from settings.
+STRUCTURE = frozenset({"subjects", "filter_subject", "retention", "deny_delete", "deny_purge", "allow_msg_ttl"})
+TIMES = frozenset({"max_age", "ack_wait", "duplicate_window"})
+
+
+def _differs(key: str, old: Any, new: Any) -> str:
+    """How a key stands, in words; of a list only what is too little or too much."""
+    if isinstance(old, list) and isinstance(new, list):
+        lacks = [f"lacks {one}" for one in new if one not in old]
+        return f"{key}: {', '.join([*lacks, *(f'has {one} besides' for one in old if one not in new)])}"
+    return f"{key} is {_plain(key, old)}, not {_plain(key, new)}"
+
+
+def _plain(key: str, value: Any) -> str:
+    """A value of a configuration for people: times in seconds or days."""
+    if _nothing(value) is None:
+        return "not set"
+    if key in TIMES:
+        seconds = value / topology.NANOSECONDS
+        days = seconds / 86_400
+        return f"{days:g} days" if days >= 1 else f"{seconds:g} s"
+    return str(value)
+
+
+async def _config(request: Request, what: str, *not_found: int) -> dict[str, Any] | None:
     """The configuration of a stream or consumer; None where it is not there."""
     answer = json.loads(await request(f"$JS.API.{what}", b""))
     error = answer.get("error")
-    if error and error.get("err_code") == not_found:
+    if error and error.get("err_code") in not_found:
         return None
     _check(what, error)
     config: dict[str, Any] = answer["config"]

@@ -88,6 +88,9 @@ class CommonSettings(Environment):
     nats_replicas: int = Field(
         1, ge=1, le=5, description="servers of a cluster that keep each stream: 1 alone, 3 in a cluster of three"
     )
+    nats_max_age_days: float = Field(90.0, gt=0, description="days that events, dead letters and blobs are kept")
+    nats_max_bytes: int = Field(0, ge=0, description="bytes that the log may take; full, it takes nothing new. 0: any")
+    nats_blobs_max_bytes: int = Field(0, ge=0, description="bytes that traces and contents may take; 0: any")
     concurrency: int = Field(16, ge=1, description="deliveries that one service has in hand at once")
     max_deliveries: int = Field(30, ge=1, description="deliveries of one event before it becomes a dead letter")
     retry_base: float = Field(1.0, gt=0, description="seconds before the first redelivery; doubles, with full jitter")

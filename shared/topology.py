@@ -34,19 +34,8 @@ class Node:
         return None if self.reads is None else f"{self.reads.type}.*.*"
 
 
-RETRIED: tuple[type[Event], ...] = (
-    events.RepoSubmitted,
-    events.RepoAnalyzed,
-    events.TemplateResolved,
-    events.FilesGenerated,
-    events.ImagesSeeded,
-    events.CommitCreated,
-    events.PipelinePassed,
-    events.PipelineFailed,
-)
 TOPOLOGY: tuple[Node, ...] = (
-    # Beside what it says itself the gateway publishes again what a person retries: all that some service reads.
-    Node("gateway", None, (*RETRIED, events.RunCancelled)),
+    Node("gateway", None, (events.RepoSubmitted, events.RunCancelled)),
     Node("analyzer", events.RepoSubmitted, (events.RepoSubmitted, events.RepoAnalyzed, events.RunFailed)),
     Node("retriever", events.RepoAnalyzed, (events.TemplateResolved, events.RunFailed)),
     Node("generator", events.TemplateResolved, (events.FilesGenerated, events.RunFailed)),
@@ -81,23 +70,37 @@ ADVISORY_SUBJECTS = [
 ]
 
 
-def streams(*, replicas: int = 1) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Kept:
+    """What a person decides about the streams: on how many servers, for how many days, how many bytes (0: no limit)."""
+
+    replicas: int = 1
+    max_age_days: float = EVENTS_MAX_AGE_DAYS
+    max_bytes: int = 0
+    blobs_max_bytes: int = 0
+
+
+KEPT = Kept()
+
+
+def streams(what: Kept = KEPT) -> list[dict[str, Any]]:
     """The streams (and the buckets, which are such) as JetStream's API takes them (design, section 2).
 
-    Each is kept on so many servers of a cluster; its consumers follow it.
+    A log that is full refuses what is new and loses nothing: what was not stored is tried again.
     """
-    ninety_days = EVENTS_MAX_AGE_DAYS * 86_400 * NANOSECONDS
     kept = {
         "storage": "file",
         "retention": "limits",
-        "max_age": ninety_days,
-        "num_replicas": replicas,
+        "discard": "new",
+        "max_age": int(what.max_age_days * 86_400) * NANOSECONDS,
+        "num_replicas": what.replicas,
         "compression": "s2",
     }
     return [
         {
             **kept,
             "name": EVENTS_STREAM,
+            "max_bytes": what.max_bytes or -1,
             "subjects": event_subjects(),
             "deny_delete": True,
             "deny_purge": True,
@@ -106,12 +109,12 @@ def streams(*, replicas: int = 1) -> list[dict[str, Any]]:
             "republish": {"src": "*.*.*.*", "dest": "live.{{wildcard(1)}}.{{wildcard(2)}}"},
         },
         {**kept, "name": DLQ_STREAM, "subjects": ["dlq.*.*", "dlq.*.*.settled"], "allow_direct": True},
-        {**kept, "name": ADVISORIES_STREAM, "subjects": ADVISORY_SUBJECTS},
+        {**kept, "name": ADVISORIES_STREAM, "discard": "old", "subjects": ADVISORY_SUBJECTS},
         {
             **kept,
             "name": f"OBJ_{BLOBS_BUCKET}",
+            "max_bytes": what.blobs_max_bytes or -1,
             "subjects": [f"$O.{BLOBS_BUCKET}.C.>", f"$O.{BLOBS_BUCKET}.M.>"],
-            "discard": "new",
             "allow_rollup_hdrs": True,
             "allow_direct": True,
         },

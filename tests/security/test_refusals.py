@@ -13,13 +13,15 @@ from nats.aio.client import Client
 from shared import topology
 from shared.bus import Bus, Undecodable, decode
 from shared.events import EVENT_TYPES, RunFailed
-from shared.permissions import BLOBS_STREAM, LEASES_STREAM, OPERATOR, PROVISIONER, SERVICES, USERS, inbox
+from shared.permissions import BLOBS_STREAM, LEASES_STREAM, OPERATOR, PROVISIONER, RETRIES, SERVICES, USERS, inbox
+from shared.retry import RETRYABLE
 from shared.topology import ADVISORIES_STREAM, DLQ_STREAM, EVENTS_STREAM, INTAKE_CONSUMER, TOPOLOGY
 from tests.security.conftest import Guarded
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 STREAMS = (EVENTS_STREAM, DLQ_STREAM, ADVISORIES_STREAM, BLOBS_STREAM, LEASES_STREAM)
 OWN = {row.service: {event.type for event in row.publishes} for row in TOPOLOGY} | {PROVISIONER: set()}
+OWN |= {user: OWN[user] | set(RETRYABLE) for user in RETRIES}
 CONSUMERS = {row.service: {row.service} for row in TOPOLOGY} | {"analyzer": {"analyzer", INTAKE_CONSUMER}}
 
 
@@ -39,7 +41,8 @@ def forbidden(user: str) -> Iterator[str]:
         yield f"$JS.ACK.{EVENTS_STREAM}.{other}.1.1.1.1.0"
     yield from (f"dlq.{other}.1" for other in SERVICES if other != user)
     yield from (f"{inbox(other)}.anything" for other in USERS if other != user)
-    yield from ("$SYS.REQ.SERVER.PING", "live.repo.analyzed", f"$JS.API.STREAM.MSG.GET.{DLQ_STREAM}")
+    yield from ("$SYS.REQ.SERVER.PING", "live.repo.analyzed")
+    yield from (f"$JS.API.STREAM.MSG.GET.{DLQ_STREAM}", "dlq.analyzer.1.settled") if user not in RETRIES else ()
 
 
 def harmful(_user: str) -> Iterator[str]:
