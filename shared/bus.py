@@ -272,10 +272,10 @@ class Bus:
             with suppress(NatsError, ConnectionError):
                 await subscription.unsubscribe()
 
-    async def ask(self, subject: str, question: Mapping[str, Any], *, seconds: float) -> dict[str, Any]:
+    async def question(self, subject: str, asked: Mapping[str, Any], *, seconds: float) -> dict[str, Any]:
         """The answer of one of those who answer on the subject; Retry where nobody does within so many seconds."""
         try:
-            answer = await self._client.request(subject, json.dumps(question).encode(), timeout=seconds)
+            answer = await self._client.request(subject, json.dumps(asked).encode(), timeout=seconds)
         except (NatsError, ConnectionError) as error:
             raise Retry(f"nobody answers on {subject}: {error or type(error).__name__}") from error
         return dict(json.loads(answer.data))

@@ -15,6 +15,7 @@ from shared.events import EVENT_TYPES, RunCancelled
 from shared.news import EVERY_SUBJECT as NEWS
 from shared.progress import SUBJECT as PROGRESS
 from shared.questions import ANALYSIS
+from shared.retry import RETRYABLE
 from shared.topology import (
     BLOBS_BUCKET,
     DLQ_STREAM,
@@ -42,12 +43,13 @@ PUTS_BLOBS = frozenset({"analyzer", "monitor"})
 GETS_BLOBS = frozenset({"generator", "healer", "gateway"})
 TAKES_LEASES = frozenset({"seeder"})
 READS_THE_LOG = frozenset({"gateway", "retriever"})
+# On a person's word: an earlier event again under the next attempt, and what becomes of a dead letter.
+RETRIES = frozenset({"gateway"})
 CHECKS_PROVISIONING = frozenset({"gateway"})
 TELLS = {"generator": f"{PROGRESS}.*", "healer": f"{PROGRESS}.*", "seeder": f"{PROGRESS}.*", "gateway": NEWS}
 HEARS = {"monitor": NEWS, "analyzer": ANALYSIS}
 ASKS = {"gateway": ANALYSIS}
 ANSWERS = frozenset({"analyzer"})
-SETTLES_LETTERS = frozenset({"gateway"})
 KEEPS_KEYS = frozenset({"gateway"})
 
 BLOBS_STREAM = f"OBJ_{BLOBS_BUCKET}"
@@ -109,7 +111,7 @@ def _service(row: Node) -> Permissions:
         (TAKES_LEASES, _leasing()),
         (READS_THE_LOG, _reading(EVENTS_STREAM)),
         (CHECKS_PROVISIONING, _checking()),
-        (SETTLES_LETTERS, _settling()),
+        (RETRIES, [*(f"{name}.*.*" for name in RETRYABLE), *_settling()]),
         (KEEPS_KEYS, [*_keeping(KEYS_BUCKET), f"{API}.STREAM.MSG.GET.KV_{TOKENS_BUCKET}"]),
     ):
         publish += subjects if name in users else []

@@ -17,7 +17,7 @@ from shared.errors import GreenrunError
 from shared.events import Event, Submission
 from shared.history import Record, fold
 from shared.settings import plain
-from shared.topology import RETRIED, TOPOLOGY, node
+from shared.topology import TOPOLOGY, node
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shared.history import Run
 
 # In the order of the pipeline: what some service reads, and so can be told again.
-RETRYABLE = tuple(event.type for event in RETRIED)
+RETRYABLE = tuple(name for name in EVENT_TYPES if name in {row.reads.type for row in TOPOLOGY if row.reads is not None})
 # The healer would judge the same old failure: after its last word the files run again, with what is now outside.
 AGAIN_AFTER_HEALER = events.FilesGenerated.type
 # An option of the submission → the last event from which on it still makes a difference.

@@ -34,19 +34,8 @@ class Node:
         return None if self.reads is None else f"{self.reads.type}.*.*"
 
 
-RETRIED: tuple[type[Event], ...] = (
-    events.RepoSubmitted,
-    events.RepoAnalyzed,
-    events.TemplateResolved,
-    events.FilesGenerated,
-    events.ImagesSeeded,
-    events.CommitCreated,
-    events.PipelinePassed,
-    events.PipelineFailed,
-)
 TOPOLOGY: tuple[Node, ...] = (
-    # Beside what it says itself the gateway publishes again what a person retries: all that some service reads.
-    Node("gateway", None, (*RETRIED, events.RunCancelled)),
+    Node("gateway", None, (events.RepoSubmitted, events.RunCancelled)),
     Node("analyzer", events.RepoSubmitted, (events.RepoSubmitted, events.RepoAnalyzed, events.RunFailed)),
     Node("retriever", events.RepoAnalyzed, (events.TemplateResolved, events.RunFailed)),
     Node("generator", events.TemplateResolved, (events.FilesGenerated, events.RunFailed)),

@@ -73,7 +73,7 @@ async def analyze(request: web.Request) -> web.Response:
     """What the analyzer finds in a repository; a dry run, which no run comes of."""
     query = decide.query_of(AnalysisQuery, request.query)
     look = Look(repo_url=query.repo_url, ref=query.ref, subfolder=query.subfolder)
-    said = await request.app[GATEWAY].bus.ask(ANALYSIS, look.model_dump(), seconds=ANALYSIS_SECONDS)
+    said = await request.app[GATEWAY].bus.question(ANALYSIS, look.model_dump(), seconds=ANALYSIS_SECONDS)
     seen = Seen.model_validate(said)
     if seen.busy:
         raise Retry(seen.refusal)

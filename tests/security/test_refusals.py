@@ -21,17 +21,19 @@ from shared.permissions import (
     LEASES_STREAM,
     OPERATOR,
     PROVISIONER,
+    RETRIES,
     SERVICES,
-    SETTLES_LETTERS,
     USERS,
     inbox,
 )
+from shared.retry import RETRYABLE
 from shared.topology import ADVISORIES_STREAM, DLQ_STREAM, EVENTS_STREAM, INTAKE_CONSUMER, TOPOLOGY
 from tests.security.conftest import Guarded
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 STREAMS = (EVENTS_STREAM, DLQ_STREAM, ADVISORIES_STREAM, BLOBS_STREAM, LEASES_STREAM)
 OWN = {row.service: {event.type for event in row.publishes} for row in TOPOLOGY} | {PROVISIONER: set()}
+OWN |= {user: OWN[user] | set(RETRYABLE) for user in RETRIES}
 CONSUMERS = {row.service: {row.service} for row in TOPOLOGY} | {"analyzer": {"analyzer", INTAKE_CONSUMER}}
 
 
@@ -52,7 +54,7 @@ def forbidden(user: str) -> Iterator[str]:
     yield from (f"dlq.{other}.1" for other in SERVICES if other != user)
     yield from (f"{inbox(other)}.anything" for other in USERS if other != user)
     yield from ("$SYS.REQ.SERVER.PING", "live.repo.analyzed")
-    yield from (f"$JS.API.STREAM.MSG.GET.{DLQ_STREAM}", "dlq.analyzer.1.settled") if user not in SETTLES_LETTERS else ()
+    yield from (f"$JS.API.STREAM.MSG.GET.{DLQ_STREAM}", "dlq.analyzer.1.settled") if user not in RETRIES else ()
 
 
 def harmful(_user: str) -> Iterator[str]:
