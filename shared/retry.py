@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from shared import events
 from shared.errors import GreenrunError
-from shared.events import Event, Submission
+from shared.events import EVENT_TYPES, Event, Submission
 from shared.history import Record, fold
 from shared.settings import plain
 from shared.topology import TOPOLOGY, node
