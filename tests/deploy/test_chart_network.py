@@ -36,8 +36,8 @@ def test_nothing_is_open_that_no_policy_opens() -> None:
 
 
 def test_a_service_goes_only_where_its_work_is() -> None:
-    """The monitor reaches GitLab, the learner Chroma, the gateway nothing but NATS."""
-    assert destinations("gateway") == set()
+    """The monitor reaches GitLab, the gateway and the learner Chroma, the provisioner nothing but NATS."""
+    assert destinations("gateway") == {8000}
     assert destinations("provisioner") == set()
     assert destinations("monitor") == {80, 443}
     assert destinations("learner") == {8000}
