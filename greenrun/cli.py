@@ -28,6 +28,7 @@ from greenrun import (
     offline,
     provision,
     replay,
+    report,
     retry,
     sandbox,
     secrets,
@@ -62,6 +63,8 @@ app.add_typer(dlq.app, name="dlq")
 app.add_typer(log.app, name="log")
 app.command()(provision.provision)
 app.command()(replay.replay)
+app.command()(report.export)
+app.command("import")(report.import_run)
 app.command()(events.events)
 app.command()(retry.retry)
 app.command()(why.why)

@@ -91,8 +91,14 @@ def table(letters: Sequence[DeadLetter]) -> Table:
         reason = Text(_printable(letter.reason))
         if letter.settled:
             reason.append(f" ({_made_of_it(letter.settled)})", "dim")
-        shown.add_row(letter.id, f"{letter.time.astimezone():%m-%d %H:%M}", Text(letter.subject), reason)
+        shown.add_row(letter.id, f"{letter.time.astimezone():%m-%d %H:%M}", Text(_event(letter)), reason)
     return shown
+
+
+def _event(letter: DeadLetter) -> str:
+    """Type and attempt; the whole subject, which is long, is in `show`."""
+    tokens = letter.subject.split(".")
+    return f"{'.'.join(tokens[:2])}, attempt {tokens[3]}" if letter.run_id else letter.subject
 
 
 def document(letter: DeadLetter) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from greenrun.exits import FAILED, finish
 from greenrun.place import running_log
+from shared.provision import BY_HAND
 
 if TYPE_CHECKING:
     from shared.provision import Change
@@ -69,7 +70,9 @@ def _say(changes: list[Change]) -> None:
             console.print(Text.assemble(("  refused: ", "yellow"), reason), soft_wrap=True)
     if not changes:
         console.print(Text("✓ streams, consumers and buckets are as they should be", "green"))
-    elif not any(change.refused for change in changes):
+    elif any(change.refused for change in changes):
+        console.print(BY_HAND, soft_wrap=True)
+    else:
         console.print("make it so with: greenrun provision --apply")
 
 

@@ -37,10 +37,10 @@ def replay(*, as_json: Annotated[bool, typer.Option("--json", help="print JSON i
 
 
 async def _replay() -> dict[str, Any]:
-    began = perf_counter()
     by_run: dict[str, list[Recorded]] = {}
     types: Counter[str] = Counter()
     async with running_log() as bus:
+        began = perf_counter()
         async for recorded in bus.read():
             types[recorded.event.type] += 1
             by_run.setdefault(recorded.event.run_id, []).append(recorded)

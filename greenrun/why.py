@@ -178,7 +178,8 @@ def _wrong(run: Run, letters: Sequence[DeadLetter], hand: Hand | None) -> Iterab
     if run.status == "failed" and run.pipeline:
         yield from run.pipeline.reasons[:3]
     for letter in letters:
-        yield f"the dead letter {letter.id} waits for a person: {letter.reason}"
+        same = run.failure is not None and letter.reason == run.failure.reason
+        yield f"the dead letter {letter.id} waits for a person{'' if same else f': {letter.reason}'}"
     failed = [image for image in run.images if image.state in {"failed", "unresolved"}]
     if failed and run.status != "passed":
         named = ", ".join(image.target or image.source for image in failed[:3])
@@ -190,9 +191,13 @@ def _wrong(run: Run, letters: Sequence[DeadLetter], hand: Hand | None) -> Iterab
 
 def _in_hand(hand: Hand) -> Iterable[str]:
     if not hand.listening and not hand.in_hand:
-        yield f"no {hand.service} is running: nobody asks for its events, {hand.pending} wait"
+        yield f"no {hand.service} is running: nobody asks for its events, {_many(hand.pending)}"
     if hand.redelivered:
-        yield f"{hand.redelivered} events come to the {hand.service} again and again; its log says why"
+        yield f"events come to the {hand.service} again and again ({hand.redelivered} of them now); its log says why"
+
+
+def _many(count: int) -> str:
+    return "1 waits" if count == 1 else f"{count} wait"
 
 
 def _advice(run: Run, records: Sequence[Recorded], letters: Sequence[DeadLetter], hand: Hand | None) -> Iterable[str]:
@@ -217,7 +222,8 @@ def _again(run: Run, records: Sequence[Recorded], letters: Sequence[DeadLetter])
     except retry.NotRetryable as error:
         yield str(error)
     else:
-        yield f"once that is mended: greenrun retry {run.run_id} (goes on from {event.type}, attempt {event.attempt})"
+        how = f"dlq redrive {letters[0].id}" if letters else f"retry {run.run_id}"
+        yield f"once that is mended: greenrun {how} (goes on from {event.type}, attempt {event.attempt})"
     yield from (f"or let the letter go: greenrun dlq discard {letter.id}" for letter in letters)
 
 

@@ -89,6 +89,8 @@ class Audit:
             last = max(records, key=lambda record: record.sequence)
             service = READER.get(last.event.type)
             states[state] += 1
+            if last.imported:
+                continue
             if state == "running" and service and last.sequence <= acknowledged.get(service, 0):
                 lost.append(f"run {run_id} stopped at {last.subject}: the {service} took it and nothing followed")
             elif state == "running" and service is None:

@@ -49,6 +49,8 @@ ALREADY_PUBLISHED = 10071
 RIVAL_IN_FLIGHT = frozenset({10164, 10158})
 PUBLISH_SECONDS = 20.0
 IDLE_SECONDS = 1.0
+# In the headers of what happened elsewhere.
+IMPORTED = "ce-imported"
 log = logger("bus")
 
 
@@ -56,8 +58,8 @@ log = logger("bus")
 class Recorded:
     """An event in the log: its place in the stream, when it was stored, who said it, and because of which event.
 
-    `by` is the person on whose word a program said it; None where no person did. `size` is that of the
-    body in bytes.
+    `by` is the person on whose word a program said it; None where no person did. `size` is that of the body in bytes.
+    What is `imported` happened elsewhere: it is shown, and nobody acts on it.
     """
 
     event: Event
@@ -68,6 +70,7 @@ class Recorded:
     cause: str | None
     by: str | None = None
     size: int = 0
+    imported: bool = False
 
     @property
     def again(self) -> bool:
@@ -182,6 +185,11 @@ class Bus:
         last = await self._last(topology.EVENTS_STREAM, event.subject)
         if last is None or last.data != body or (last.headers or {}).get("ce-by") != by:
             raise Conflict(f"run {event.run_id} has gone on meanwhile; look at it with: greenrun show {event.run_id}")
+
+    async def bring(self, event: Event, *, source: str, cause: str | None, by: str | None, time: datetime) -> bool:
+        """Store an event that happened elsewhere, at that time; no service acts on it. True where it is new."""
+        headers = envelope(event, source, cause, by) | {"ce-time": time.isoformat(), IMPORTED: "true"}
+        return await self._insist(event.subject, _body(event), headers)
 
     async def _insist(self, subject: str, body: bytes, headers: Mapping[str, str]) -> bool:
         """Offer until the answer is known: True stored, False was there. Retry where it is not known in time."""
@@ -645,6 +653,14 @@ def _recorded(raw: RawStreamMsg) -> list[Recorded]:
         log.warning("skipped in the log", subject=subject, sequence=raw.seq, reason=str(error))
         return []
     source = headers.get("ce-source", "").removeprefix("greenrun/") or "unknown"
-    time = raw.time or datetime.now(UTC)
+    imported = IMPORTED in headers
+    time = (_elsewhere(headers) if imported else raw.time) or datetime.now(UTC)
     cause, by, size = headers.get("ce-cause"), headers.get("ce-by"), len(raw.data or b"")
-    return [Recorded(event, raw.seq or 0, time, subject, source, cause, by, size)]
+    return [Recorded(event, raw.seq or 0, time, subject, source, cause, by, size, imported)]
+
+
+def _elsewhere(headers: Mapping[str, str]) -> datetime | None:
+    """When an imported event was stored first; None where its envelope does not say."""
+    with suppress(KeyError, ValueError):
+        return datetime.fromisoformat(headers["ce-time"]).astimezone(UTC)
+    return None

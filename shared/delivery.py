@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from shared.bus import Undecodable, decode
+from shared.bus import IMPORTED, Undecodable, decode
 from shared.ending import over
 from shared.errors import Reject, Retry
 from shared.events import Event, RepoSubmitted, RunFailed, Submission, adopted_run_id
@@ -54,6 +54,8 @@ class Deliveries:
 
     async def _answer(self, msg: Msg) -> Sequence[Event]:
         event = _decoded(msg)
+        if IMPORTED in (msg.headers or {}):
+            return []
         if await self._bus.is_cancelled(event.run_id):
             return []
         answer: Answer = await self._service.handlers[type(event)](event, self._deps)

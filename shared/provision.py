@@ -67,7 +67,7 @@ async def apply(request: Request, *, ack_wait: float, kept: topology.Kept = topo
     """
     changes = await compare(request, ack_wait=ack_wait, kept=kept)
     if refused := [reason for change in changes for reason in change.refused]:
-        raise Reject(f"nothing was changed, because it would destroy something: {'; '.join(refused)}")
+        raise Reject(f"nothing was changed, because it would destroy something: {'; '.join(refused)}; {BY_HAND}")
     for change in changes:
         await _do(request, change)
     return [change.done for change in changes]
@@ -116,7 +116,7 @@ def _change(kind: str, name: str, there: Mapping[str, Any] | None, wanted: Mappi
         key: (there.get(key), value) for key, value in wanted.items() if _nothing(there.get(key)) != _nothing(value)
     }
     refused = tuple(
-        f"{key} of the {kind} {name}: {LESS[key][1]}; if that is meant, do it by hand ({HAND.format(name=name)})"
+        f"{key} of the {kind} {name}: {LESS[key][1]}"
         for key, (old, new) in keys.items()
         if kind == "stream" and key in LESS and LESS[key][0](old, new)
     )
@@ -161,7 +161,7 @@ LESS: Mapping[str, tuple[Callable[[Any, Any], bool], str]] = {
     "deny_delete": (_given_up, "messages could be deleted"),
     "deny_purge": (_given_up, "all messages could be deleted at once"),
 }
-HAND = "nats stream edit {name}"
+BY_HAND = "who means it does it by hand, with: nats stream edit NAME"
 # What does not come from settings.
 STRUCTURE = frozenset({"subjects", "filter_subject", "retention", "deny_delete", "deny_purge", "allow_msg_ttl"})
 TIMES = frozenset({"max_age", "ack_wait", "duplicate_window"})

@@ -69,7 +69,7 @@ def plan(
     `start` is a type, or a type with an attempt (`files.generated.1`); None is the event that the failed phase had in
     hand, or an earlier one where an option of the submission that `changes` wants else would not be heard any more.
     """
-    _refuse_unfinished(fold(records))
+    _refuse_unfinished(fold(records), idle=bool(records) and getattr(records[-1], "imported", False))
     chosen = _chosen(records, start or _from_failure(records, changes or {}))
     event = chosen.event.model_copy(update={"attempt": max(record.event.attempt for record in records) + 1})
     fresh = _afresh(event, records, now)
@@ -105,11 +105,14 @@ def retried(event: Event, repairs: Sequence[Repair]) -> bool:
     return event.attempt > 1 and not repairs_since_retry(repairs, event.attempt)
 
 
-def _refuse_unfinished(run: Run) -> None:
-    """Where something still works on the run, or a person ended it, nothing is published."""
+def _refuse_unfinished(run: Run, *, idle: bool) -> None:
+    """Where something still works on the run, or a person ended it, nothing is published.
+
+    What was imported is `idle`: it may have been in flight, but not here.
+    """
     if not run.timeline:
         raise NotRetryable("there is no such run")
-    if run.status == "running":
+    if run.status == "running" and not idle:
         why = f"run {run.run_id} is in flight: {run.phase} of attempt {run.attempt} came at {run.updated:%H:%M:%S} UTC"
         raise NotRetryable(f"{why}; wait for its end, or end it with: greenrun cancel {run.run_id}")
     if run.status == "cancelled":

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import zipfile
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 import pytest
 
+from greenrun import embedded
+from greenrun.log import verdict
+from shared.bus import Bus
 from shared.events import RepoSubmitted
 from shared.history import fold
+from shared.settings import CommonSettings
+from tests.bus.conftest import Handler, running, settled
 from tests.e2e.conftest import System
 from tests.operate.conftest import Command, project, pushed
 
@@ -117,6 +125,51 @@ async def test_a_dead_letter_is_seen_redriven_and_discarded(cli: Command, system
     assert "discarded by" in (await cli("dlq", "show", listed[second])).out
     assert "no longer wanted" in (await cli("dlq", "list", "--all")).out
     assert (await cli("dlq", "show", "committer.0")).code == 2
+
+
+async def test_a_run_is_exported_without_tokens_and_retried_where_it_was_imported(
+    cli: Command, system: System, tmp_path: Path
+) -> None:
+    """As history on another machine: no service acts on it until a phase is told again; the trace is in the archive."""
+    url = await project(system, "operate/reported", "flask-shop")
+    run_id = await system.submit(url, author="A glpat-abcdefghij0123456789 <ada@example.com>")
+    await system.end(run_id)
+    secret = str(system.local.values["gitlab_token"])
+    file = tmp_path / "run.zip"
+    assert (await cli("export", run_id, "--out", str(file))).code == 0
+    assert (await cli("export", run_id, "--out", str(file))).code == 2
+    with zipfile.ZipFile(file) as bundle:
+        texts = {name: bundle.read(name).decode() for name in bundle.namelist()}
+    assert "files/1/.gitlab-ci.yml" in texts
+    if fold(await system.bus.history(run_id)).status == "failed":
+        assert any(name.startswith("traces/1/") for name in texts)
+    assert not [name for name, text in texts.items() if secret in text or "glpat-abcdefghij" in text]
+    assert "${REMOVED_SECRET}" in texts["events.jsonl"]
+    here = await cli("import", str(file))
+    assert (here.code, "is here already" in here.err) == (2, True)
+
+    other = tmp_path / "other"
+    elsewhere = Command(other)
+    assert "start it with: greenrun up" in (await elsewhere("import", str(file))).err
+    async with (
+        embedded.nats_server(tmp_path / "nats") as nats_url,
+        Bus.connect(CommonSettings(nats_url=nats_url), "test") as bus,
+    ):
+        await bus.provision()
+        other.mkdir()
+        (other / "up.json").write_text(json.dumps({"values": {"nats_url": nats_url}, "pid": os.getpid()}))
+        assert (await elsewhere("import", str(file), NATS_URL=nats_url)).code == 2
+        done = await elsewhere("import", str(file))
+        assert done.code == 0, done.err
+        brought, original = await bus.history(run_id), await system.bus.history(run_id)
+        assert [(r.subject, r.time, r.cause) for r in brought] == [(r.subject, r.time, r.cause) for r in original]
+        assert (await verdict(bus)).problems == ()
+        handler = Handler()
+        async with running(CommonSettings(nats_url=nats_url), handler):
+            again = await elsewhere("retry", run_id, "--from", "repo.submitted")
+            assert again.code == 0, again.err
+            await settled(bus)
+        assert [event.attempt for event in handler.calls] == [2]
 
 
 async def trailers(system: System, path: str, branch: str) -> list[str]:

@@ -64,7 +64,7 @@ async def test_what_would_destroy_something_is_refused_and_nothing_is_done(
     with pytest.raises(Reject, match="nothing was changed") as refused:
         await changed(settings, ack_wait=7.0, **values)
     assert words in refused.value.reason
-    assert "nats stream edit EVENTS" in refused.value.reason
+    assert "nats stream edit NAME" in refused.value.reason
     assert len(await bus.history(run_id)) == 1
     assert await bus.unlike() == []
 

@@ -18,9 +18,10 @@ from shared.events import (
     Rerun,
     RunCancelled,
     RunFailed,
+    Submission,
     TemplateStored,
 )
-from shared.retry import RETRYABLE, NotRetryable, options, plan, repairs_since_retry, retried
+from shared.retry import OPTIONS, RETRYABLE, NotRetryable, options, plan, repairs_since_retry, retried
 from tests.facts import ANALYZED, COMMIT, PASSED, PROPOSAL, RUN
 from tests.test_history import FAILED, HEALED, REPAIR, RESOLVED, START, SUBMITTED, stored
 
@@ -169,3 +170,8 @@ def test_the_pipeline_of_another_commit_is_none_of_its_own() -> None:
     made = plan(stored(*ALL, other, ended("healer")), "commit.created", now=NOW)
     assert isinstance(made.event, CommitCreated)
     assert made.event.proposal.rerun is None
+
+
+def test_every_option_of_a_submission_can_be_set_anew() -> None:
+    """But the repository itself, which makes it another run, and who asked for it."""
+    assert set(OPTIONS) == set(Submission.model_fields) - {"repo_url", "requested_by"}
