@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check fmt audit chart images containers e2e env modelfile doctor clean
+.PHONY: help setup demo up test chaos check fmt audit chart images containers e2e env modelfile doctor clean
 
 BIN := .venv/bin
 
@@ -23,6 +23,9 @@ images: setup ## build the images, print their sizes, write build/sbom
 test: setup ## the whole test suite
 	@scripts/test-tools.sh
 	@$(BIN)/pytest
+
+chaos: setup ## kill services and NATS at random; CHAOS_SEED and CHAOS_RUNS
+	@$(BIN)/pytest -s -m chaos tests/chaos
 
 check: setup ## ruff, formatting, mypy --strict
 	@$(BIN)/ruff check .

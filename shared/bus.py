@@ -311,7 +311,7 @@ class Bus:
                     start = (raw.seq or 0) + 1
                     for recorded in _recorded(raw):
                         yield recorded
-            except (NatsError, APIError, ConnectionError, TimeoutError) as error:
+            except (NatsError, APIError, ConnectionError, TimeoutError, Retry) as error:
                 log.debug("tail is interrupted", error=str(error))
             await asyncio.sleep(0.1)
 
