@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up green test check fmt audit chart images containers e2e env events modelfile doctor clean
+.PHONY: help setup demo up green test chaos check fmt audit chart images containers e2e env events modelfile doctor clean
 
 BIN := .venv/bin
 
@@ -27,6 +27,9 @@ green: setup ## generate, commit and really run the pipelines of real projects i
 test: setup ## the whole test suite
 	@scripts/test-tools.sh
 	@$(BIN)/pytest
+
+chaos: setup ## kill services and NATS at random; CHAOS_SEED and CHAOS_RUNS
+	@$(BIN)/pytest -s -m chaos tests/chaos
 
 check: setup ## ruff, formatting, mypy --strict
 	@$(BIN)/ruff check .
