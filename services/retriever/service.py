@@ -76,7 +76,8 @@ async def connect(settings: Settings, bus: Bus) -> AsyncIterator[Deps]:
 async def _listen(bus: Bus, standings: Standings, since: datetime) -> None:
     async with aclosing(bus.tail(types=READS, since=since)) as events:
         async for recorded in events:
-            standings.tell(recorded.event)
+            if not recorded.imported:  # it was another machine's templates that passed or failed
+                standings.tell(recorded.event)
 
 
 async def retrieve(event: RepoAnalyzed, deps: Deps) -> TemplateResolved:
