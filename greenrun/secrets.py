@@ -75,7 +75,8 @@ def _afterwards(name: str) -> str:
         return "start the gateway again, then run 'greenrun webhook install' for each project"
     if name in OWN_TOKENS:
         return "start the gateway again"
-    return f"now 'nats-server --signal reload', and start {name} again with what is new"
+    server = "now 'nats-server --signal reload' (a container sees the new file once it is restarted)"
+    return f"{server}, and start {name} again with what is new"
 
 
 def _told(work: Callable[[], None]) -> None:

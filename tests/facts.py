@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
 from shared.events import (
     Analysis,
     Commands,
     Commit,
     Dependency,
+    Event,
     Files,
     Job,
     Pipeline,
@@ -63,3 +67,19 @@ def template(**changes: object) -> Template:
         "dockerfile": FILES.dockerfile,
     }
     return Template.model_validate(fitting | changes)
+
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An event with its place in the log."""
+
+    event: Event
+    sequence: int
+
+    @property
+    def time(self) -> datetime:
+        """One second after the event before it."""
+        return START + timedelta(seconds=self.sequence)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,27 +22,13 @@ from shared.events import (
     TemplateStored,
 )
 from shared.history import Run, fold
-from tests.facts import ANALYZED, COMMIT, FLASK, PROPOSAL, RUN, SUBMISSION
+from tests.facts import ANALYZED, COMMIT, FLASK, PROPOSAL, RUN, SUBMISSION, Stored
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
 REPAIR = Repair(
     attempt=2, error_class="image_not_found", job="compile", evidence=Evidence(source="compile"), strategy="seed",
     summary="seeded", author="rules",
 )  # fmt: skip
 HEALED = PROPOSAL.model_copy(update={"repairs": (REPAIR,)})
-
-
-@dataclass(frozen=True)
-class Stored:
-    """An event with its place in the log."""
-
-    event: Event
-    sequence: int
-
-    @property
-    def time(self) -> datetime:
-        """One second after the event before it."""
-        return START + timedelta(seconds=self.sequence)
 
 
 def stored(*events: Event) -> list[Stored]:

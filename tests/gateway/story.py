@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 from shared.events import (
     CommitCreated,
@@ -20,22 +18,7 @@ from shared.events import (
     TemplateResolved,
     TemplateStored,
 )
-from tests.facts import COMMIT, FLASK, PROPOSAL, SUBMISSION
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Stored:
-    """An event with its place in the log."""
-
-    event: Event
-    sequence: int
-
-    @property
-    def time(self) -> datetime:
-        """One second after the event before it."""
-        return START + timedelta(seconds=self.sequence)
+from tests.facts import COMMIT, FLASK, PROPOSAL, SUBMISSION, Stored
 
 
 def healed(run_id: str) -> list[Event]:

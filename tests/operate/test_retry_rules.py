@@ -22,8 +22,8 @@ from shared.events import (
     TemplateStored,
 )
 from shared.retry import OPTIONS, RETRYABLE, NotRetryable, options, plan, repairs_since_retry, retried
-from tests.facts import ANALYZED, COMMIT, PASSED, PROPOSAL, RUN
-from tests.test_history import FAILED, HEALED, REPAIR, RESOLVED, START, SUBMITTED, stored
+from tests.facts import ANALYZED, COMMIT, PASSED, PROPOSAL, RUN, START
+from tests.test_history import FAILED, HEALED, REPAIR, RESOLVED, SUBMITTED, stored
 
 FILES = FilesGenerated(run_id=RUN, proposal=PROPOSAL)
 SEEDED = ImagesSeeded(run_id=RUN, proposal=PROPOSAL)
